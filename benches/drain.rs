@@ -1,0 +1,2 @@
+//! Drain.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The rowmill program.
+fn main() {}

@@ -1,0 +1,289 @@
+-- Rowmill's tables on SQLite. This file is the contract with the applications that insert rows, and it is what the
+-- binary itself applies: `rowmill migrate`, or any command on a database that has no tables of ours yet.
+--
+-- To ask for work, an application needs one statement:
+--
+--     INSERT INTO queue (job, param) VALUES ('send_message', '{"uid":4,"uids":[6,234],"content":"hi"}');
+--
+-- It may set    job, param, codec, priority, run_at, unique_key, max_attempts. All else belongs to the engine.
+-- It may later  change priority, run_at or param of an unsettled row; set status = 'cancelled' on it; or delete it.
+-- It reads      the view `task`, which is right at every instant; `queue` itself is right whenever the queue is at
+--               rest, and about a second behind while workers are busy.
+--
+-- On its own connection an application sets two things:
+--
+--     PRAGMA busy_timeout = 5000;         wait for a writer instead of failing
+--     PRAGMA wal_autocheckpoint = 0;      leave checkpoints to the engine: SQLite before 3.51.3 can lose commits when
+--                                         two connections checkpoint and write at the same instant
+--
+-- The triggers run inside the application's SQLite. They use nothing newer than 3.35.
+-- Instants are integers: milliseconds since 1970-01-01 00:00 UTC.
+
+-- Every task from its insert to the end of retention: what was asked, and what became of it.
+CREATE TABLE queue (
+  -- Given by the database, never by the application, and never used twice. The partition is id mod N.
+  id           INTEGER PRIMARY KEY AUTOINCREMENT
+               CONSTRAINT "id is given by the database: leave it out" CHECK (id > 0),
+
+  -- Which registered job runs this. A name that no worker knows parks the row; it never names a file to run.
+  job          TEXT NOT NULL
+               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (length(job) BETWEEN 1 AND 200),
+  -- What the job is given. Text or bytes, at most 16 MiB.
+  param        TEXT NOT NULL DEFAULT ''
+               CONSTRAINT "param must be text or bytes of at most 16777216 bytes"
+               CHECK (typeof(param) IN ('text', 'blob') AND length(CAST(param AS BLOB)) <= 16777216),
+  -- How param is written.
+  codec        TEXT NOT NULL DEFAULT 'json'
+               CONSTRAINT "codec must be json, form, bincode or text" CHECK (codec IN ('json', 'form', 'bincode', 'text')),
+  -- Larger runs first; equal priorities run by id.
+  priority     INTEGER NOT NULL DEFAULT 0
+               CONSTRAINT "priority must be an integer from -2147483648 to 2147483647"
+               CHECK (typeof(priority) = 'integer' AND priority BETWEEN -2147483648 AND 2147483647),
+  -- Not before this instant; NULL means now.
+  run_at       INTEGER
+               CONSTRAINT "run_at must be UTC milliseconds, an integer from 100000000000 on (smaller looks like seconds)"
+               CHECK (run_at IS NULL OR (typeof(run_at) = 'integer' AND run_at BETWEEN 100000000000 AND 253402300799999)),
+  -- At most one unsettled task has a given key. Settlement frees it.
+  unique_key   TEXT
+               CONSTRAINT "unique_key must be a text of 1 to 500 characters"
+               CHECK (unique_key IS NULL OR (typeof(unique_key) = 'text' AND length(unique_key) BETWEEN 1 AND 500)),
+  -- Attempts until the task is dead; NULL means what the job says.
+  max_attempts INTEGER
+               CONSTRAINT "max_attempts must be an integer from 1 to 1000"
+               CHECK (max_attempts IS NULL OR (typeof(max_attempts) = 'integer' AND max_attempts BETWEEN 1 AND 1000)),
+
+  -- The engine's columns. Of these an application may only set status, and only to 'cancelled'.
+  status       TEXT NOT NULL DEFAULT 'ready'
+               CONSTRAINT "status is ready, delayed, running, parked, done, dead or cancelled"
+               CHECK (status IN ('ready', 'delayed', 'running', 'parked', 'done', 'dead', 'cancelled')),
+  attempt      INTEGER NOT NULL DEFAULT 0,  -- attempts charged so far
+  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
+  started_at   INTEGER,                     -- of the last attempt
+  finished_at  INTEGER,                     -- when it became final
+  worker       INTEGER,                     -- index of the worker that ran the last attempt
+  result       BLOB,                        -- what the handler returned
+  error        TEXT,                        -- of the last failed attempt, or why the row is parked
+  cause        TEXT,                        -- kind of that error: error, timeout, exit, signal, panic, rejected, …
+
+  CONSTRAINT "status is set by the engine; an application may only set it to cancelled"
+    CHECK ((status IN ('done', 'dead', 'cancelled')) = (finished_at IS NOT NULL) OR (status = 'cancelled')),
+  CONSTRAINT "a parked row says why" CHECK (status <> 'parked' OR error IS NOT NULL),
+  CONSTRAINT "a dead row says why" CHECK (status <> 'dead' OR cause IS NOT NULL)
+);
+
+-- One unsettled task per key. Applications: INSERT OR IGNORE, or INSERT … ON CONFLICT DO UPDATE SET ….
+CREATE UNIQUE INDEX rowmill_unique ON queue (unique_key)
+  WHERE unique_key IS NOT NULL AND status IN ('ready', 'delayed', 'running', 'parked');
+
+-- The few rows that people look for. 'ready' and 'done', nearly all of the table, are left out.
+CREATE INDEX rowmill_exception ON queue (status, job, id)
+  WHERE status IN ('running', 'parked', 'dead', 'cancelled');
+
+-- What N, the number of partitions, was and is. A change of N starts a new generation: ids from first_id on.
+CREATE TABLE rowmill_generation (
+  generation INTEGER PRIMARY KEY,
+  first_id   INTEGER NOT NULL UNIQUE,
+  partitions INTEGER NOT NULL CHECK (partitions BETWEEN 1 AND 4096)
+);
+
+-- Who holds a partition. The epoch rises with every hold; a settlement with an older one changes nothing.
+CREATE TABLE rowmill_partition (
+  generation INTEGER NOT NULL,
+  partition  INTEGER NOT NULL,
+  epoch      INTEGER NOT NULL,
+  worker     INTEGER NOT NULL,
+  pid        INTEGER NOT NULL,
+  held_at    INTEGER NOT NULL,
+  PRIMARY KEY (generation, partition)
+) WITHOUT ROWID;
+
+-- The order of work. A key stands here exactly while its row is ready; workers of different partitions share no page.
+CREATE TABLE rowmill_ready (
+  generation INTEGER NOT NULL,
+  partition  INTEGER NOT NULL,
+  priority   INTEGER NOT NULL,
+  id         INTEGER NOT NULL,
+  PRIMARY KEY (generation, partition, priority DESC, id)
+) WITHOUT ROWID;
+
+-- Tasks whose time has not come. A key stands here exactly while its row is delayed.
+CREATE TABLE rowmill_delayed (
+  run_at INTEGER NOT NULL,
+  id     INTEGER NOT NULL,
+  PRIMARY KEY (run_at, id)
+) WITHOUT ROWID;
+
+-- Fresh outcomes of tasks that are done, until they are folded into their rows of queue.
+CREATE TABLE rowmill_settled (
+  generation  INTEGER NOT NULL,
+  partition   INTEGER NOT NULL,
+  id          INTEGER NOT NULL,
+  attempt     INTEGER NOT NULL,
+  started_at  INTEGER NOT NULL,
+  finished_at INTEGER NOT NULL,
+  worker      INTEGER NOT NULL,
+  result      BLOB,
+  PRIMARY KEY (generation, partition, id)
+) WITHOUT ROWID;
+
+-- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
+CREATE TABLE rowmill_schedule (
+  name     TEXT PRIMARY KEY,
+  cron     TEXT NOT NULL,
+  timezone TEXT NOT NULL,
+  job      TEXT NOT NULL,
+  param    TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  next_at  INTEGER NOT NULL,
+  last_at  INTEGER
+) WITHOUT ROWID;
+
+CREATE TABLE rowmill_occurrence (
+  schedule TEXT NOT NULL,
+  due_at   INTEGER NOT NULL,
+  task     INTEGER NOT NULL,
+  PRIMARY KEY (schedule, due_at)
+) WITHOUT ROWID;
+
+-- The truth at every instant: queue joined with the fresh outcomes.
+CREATE VIEW task AS
+  SELECT q.id, q.job, q.param, q.codec, q.priority,
+         CASE WHEN s.id IS NULL THEN q.status ELSE 'done' END AS status,
+         coalesce(s.attempt, q.attempt) AS attempt,
+         q.max_attempts, q.run_at, q.unique_key, q.created_at,
+         coalesce(s.started_at, q.started_at) AS started_at,
+         coalesce(s.finished_at, q.finished_at) AS finished_at,
+         coalesce(s.worker, q.worker) AS worker,
+         CASE WHEN s.id IS NULL THEN q.result ELSE s.result END AS result,
+         CASE WHEN s.id IS NULL THEN q.error END AS error,
+         CASE WHEN s.id IS NULL THEN q.cause END AS cause
+    FROM queue q
+    LEFT JOIN rowmill_settled s
+      ON s.generation = (SELECT max(g.generation) FROM rowmill_generation g WHERE g.first_id <= q.id)
+     AND s.partition = q.id % (SELECT g.partitions FROM rowmill_generation g WHERE g.first_id <= q.id
+                               ORDER BY g.generation DESC LIMIT 1)
+     AND s.id = q.id;
+
+-- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
+CREATE TRIGGER rowmill_insert_refuse BEFORE INSERT ON queue
+WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0 OR NEW.finished_at IS NOT NULL
+BEGIN
+  SELECT CASE WHEN NEW.id <> -1
+    THEN RAISE(ABORT, 'id is given by the database: leave it out')
+    ELSE RAISE(ABORT, 'status, attempt and finished_at are set by the engine: leave them out') END;
+END;
+
+CREATE TRIGGER rowmill_insert_ready AFTER INSERT ON queue
+WHEN NEW.run_at IS NULL OR NEW.run_at <= CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+BEGIN
+  INSERT INTO rowmill_ready (generation, partition, priority, id)
+    SELECT generation, NEW.id % partitions, NEW.priority, NEW.id
+      FROM rowmill_generation ORDER BY generation DESC LIMIT 1;
+END;
+
+CREATE TRIGGER rowmill_insert_delayed AFTER INSERT ON queue
+WHEN NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+BEGIN
+  INSERT INTO rowmill_delayed (run_at, id) VALUES (NEW.run_at, NEW.id);
+  UPDATE queue SET status = 'delayed' WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER rowmill_update_id BEFORE UPDATE OF id ON queue
+WHEN NEW.id <> OLD.id
+BEGIN
+  SELECT RAISE(ABORT, 'id is given by the database and never changes');
+END;
+
+-- The key of a ready row moves with its priority. An update moves a key that is there: it makes none.
+CREATE TRIGGER rowmill_update_priority AFTER UPDATE OF priority ON queue
+WHEN NEW.priority <> OLD.priority AND OLD.status = 'ready'
+BEGIN
+  UPDATE rowmill_ready SET priority = NEW.priority
+   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= NEW.id)
+     AND partition = NEW.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= NEW.id
+                               ORDER BY generation DESC LIMIT 1)
+     AND priority = OLD.priority AND id = NEW.id;
+END;
+
+-- A ready row that is put off leaves the order; one that settled meanwhile has no key there and stays as it is.
+CREATE TRIGGER rowmill_update_run_at_ready AFTER UPDATE OF run_at ON queue
+WHEN OLD.status = 'ready' AND NEW.status = 'ready'
+ AND NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+BEGIN
+  INSERT INTO rowmill_delayed (run_at, id)
+    SELECT NEW.run_at, id FROM rowmill_ready
+     WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= NEW.id)
+       AND partition = NEW.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= NEW.id
+                                 ORDER BY generation DESC LIMIT 1)
+       AND priority = NEW.priority AND id = NEW.id;
+  DELETE FROM rowmill_ready
+   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= NEW.id)
+     AND partition = NEW.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= NEW.id
+                               ORDER BY generation DESC LIMIT 1)
+     AND priority = NEW.priority AND id = NEW.id;
+  UPDATE queue SET status = 'delayed'
+   WHERE id = NEW.id AND EXISTS (SELECT 1 FROM rowmill_delayed WHERE run_at = NEW.run_at AND id = NEW.id);
+END;
+
+-- A delayed row moves to its new time; when that is past, the timer makes it ready.
+CREATE TRIGGER rowmill_update_run_at_delayed AFTER UPDATE OF run_at ON queue
+WHEN OLD.status = 'delayed' AND NEW.status = 'delayed' AND NEW.run_at IS NOT OLD.run_at
+BEGIN
+  UPDATE rowmill_delayed SET run_at = coalesce(NEW.run_at, 0) WHERE run_at = coalesce(OLD.run_at, 0) AND id = NEW.id;
+END;
+
+-- A task that is settled already, folded or not, cannot be cancelled: the update passes it over.
+CREATE TRIGGER rowmill_cancel_refuse BEFORE UPDATE OF status ON queue
+WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
+ AND (OLD.status IN ('done', 'dead')
+      OR EXISTS (SELECT 1 FROM rowmill_settled
+                  WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
+                    AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
+                                              ORDER BY generation DESC LIMIT 1)
+                    AND id = OLD.id))
+BEGIN
+  SELECT RAISE(IGNORE);
+END;
+
+CREATE TRIGGER rowmill_cancel AFTER UPDATE OF status ON queue
+WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
+BEGIN
+  DELETE FROM rowmill_ready
+   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
+     AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
+                               ORDER BY generation DESC LIMIT 1)
+     AND priority = NEW.priority AND id = OLD.id;
+  DELETE FROM rowmill_delayed WHERE run_at = coalesce(NEW.run_at, 0) AND id = OLD.id;
+  UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+   WHERE id = OLD.id AND finished_at IS NULL;
+END;
+
+-- A ready or delayed status without its key, or a final one with it, is not the application's to write.
+CREATE TRIGGER rowmill_status_refuse BEFORE UPDATE OF status ON queue
+WHEN NEW.status IN ('ready', 'running', 'parked', 'dead') AND NEW.status <> OLD.status
+ AND (NEW.status = 'ready') <> EXISTS (
+       SELECT 1 FROM rowmill_ready
+        WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
+          AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
+                                    ORDER BY generation DESC LIMIT 1)
+          AND priority = NEW.priority AND id = OLD.id)
+BEGIN
+  SELECT RAISE(ABORT, 'status is set by the engine; an application may only set it to cancelled');
+END;
+
+-- A deleted row is cancelled without a trace. Folded final rows have no keys, so that retention pays nothing here.
+CREATE TRIGGER rowmill_delete AFTER DELETE ON queue
+WHEN OLD.status IN ('ready', 'delayed', 'running', 'parked')
+BEGIN
+  DELETE FROM rowmill_ready
+   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
+     AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
+                               ORDER BY generation DESC LIMIT 1)
+     AND priority = OLD.priority AND id = OLD.id;
+  DELETE FROM rowmill_delayed WHERE run_at = coalesce(OLD.run_at, 0) AND id = OLD.id;
+  DELETE FROM rowmill_settled
+   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
+     AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
+                               ORDER BY generation DESC LIMIT 1)
+     AND id = OLD.id;
+END;

@@ -1,0 +1,34 @@
+//! Rowmill: a cron-driven, database-backed batch processor.
+//!
+//! # The map
+//!
+//! A row is inserted into `queue`; a trigger puts its key into the order of work. A worker that *holds* the row's
+//! partition fetches it, runs its job, and settles it: the key leaves the order and the outcome is recorded, in one
+//! transaction that first checks that the hold is still good. Folding writes outcomes back into their rows in bulk.
+//!
+//! Rooms, in reading order; each names only rooms below its level:
+//!
+//! | level | room | what it is |
+//! |---|---|---|
+//! | 0 | [`error`], [`clock`], [`log`] | the error, the time, the day's log file |
+//! | 1 | [`task`], [`cron`] | what a task is and what becomes of it; when a schedule is due. Pure |
+//! | 2 | [`store`] | the verbs, and the only room with SQL |
+//! | 3 | [`work`], [`schedule`] | the worker; the tick. They never name each other |
+//! | 4 | [`config`], [`cli`] | the doors |
+//!
+//! *Invariant:* a key stands in the order of work exactly while its row is `ready`, in the delayed order exactly while
+//! it is `delayed`.
+//! *Invariant:* a task is settled only by whoever holds its partition at the epoch at which it was fetched.
+//! *Invariant:* a row's partition follows from its id alone, and never changes.
+//! *Invariant:* what is final stays final; only `retry` of a dead task, asked for by a person, undoes it.
+//! *Invariant:* every write transaction is short, begins IMMEDIATE behind the write gate, and is bounded in rows.
+
+pub mod clock;
+pub mod error;
+pub mod log;
+pub mod store;
+pub mod task;
+pub mod work;
+
+pub use task::Outcome;
+pub use work::{Context, Job, JobError, Registry};

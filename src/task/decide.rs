@@ -1,0 +1,256 @@
+//! The one place where an outcome becomes a settlement.
+//!
+//! A handler answers with an [`Outcome`], or ends in some other way; [`decide`] looks at that, at the job's policy and
+//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database.
+
+use super::{Policy, Task};
+use crate::clock::Millis;
+
+/// What a handler answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done; the result is kept with the task.
+    Done {
+        /// At most 1 MiB; what is above is cut off.
+        result: Option<Vec<u8>>,
+    },
+    /// It failed in a way that may pass: try again after the backoff. Costs an attempt.
+    Retry {
+        /// What an admin reads.
+        reason: String,
+    },
+    /// Not yet: run it again after the delay. Costs no attempt.
+    Snooze {
+        /// Milliseconds from now.
+        delay_ms: u64,
+    },
+    /// It can never succeed: dead at once.
+    Reject {
+        /// What an admin reads.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// Done, without a result.
+    pub fn done() -> Outcome {
+        Outcome::Done { result: None }
+    }
+
+    /// Done, with a result that is kept with the task.
+    pub fn with_result(result: impl Into<Vec<u8>>) -> Outcome {
+        Outcome::Done { result: Some(result.into()) }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The handler said so.
+    Error(String),
+    /// It ran longer than its timeout.
+    Timeout {
+        /// The timeout, in milliseconds.
+        after_ms: u64,
+    },
+    /// An executable ended with this code.
+    Exit {
+        /// Its exit code.
+        code: i32,
+        /// The last lines that it wrote to stderr.
+        tail: String,
+    },
+    /// An executable was ended by a signal.
+    Signal {
+        /// The signal's name, such as `SIGKILL`.
+        name: String,
+    },
+    /// A Rust handler panicked.
+    Panic(String),
+    /// An executable could not be started.
+    NotStarted(String),
+    /// The handler rejected the task.
+    Rejected(String),
+}
+
+impl Cause {
+    /// The word in the row.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Cause::Error(_) => "error",
+            Cause::Timeout { .. } => "timeout",
+            Cause::Exit { .. } => "exit",
+            Cause::Signal { .. } => "signal",
+            Cause::Panic(_) => "panic",
+            Cause::NotStarted(_) => "not_started",
+            Cause::Rejected(_) => "rejected",
+        }
+    }
+
+    /// What an admin reads.
+    pub fn text(&self) -> String {
+        match self {
+            Cause::Error(text) | Cause::Panic(text) | Cause::NotStarted(text) | Cause::Rejected(text) => text.clone(),
+            Cause::Timeout { after_ms } => format!("ran longer than {}", super::span_text(*after_ms)),
+            Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
+            Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
+            Cause::Signal { name } => format!("ended by {name}"),
+        }
+    }
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The handler answered.
+    Answered(Outcome),
+    /// It failed.
+    Failed(Cause),
+    /// No worker here knows the job.
+    UnknownJob,
+    /// The param does not decode.
+    Undecodable(String),
+    /// It was stopped for a reason that is not the task's fault.
+    Interrupted,
+}
+
+/// What is to be written about a task, in one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// Final: done.
+    Done {
+        /// Attempts charged in all.
+        attempt: u32,
+        /// Kept with the task.
+        result: Option<Vec<u8>>,
+    },
+    /// Ready again at `run_at_ms`.
+    Delayed {
+        /// Attempts charged in all.
+        attempt: u32,
+        /// UTC milliseconds.
+        run_at_ms: Millis,
+        /// Why the attempt failed; `None` when it was put off without failing.
+        cause: Option<Cause>,
+    },
+    /// Final: dead.
+    Dead {
+        /// Attempts charged in all.
+        attempt: u32,
+        /// Why.
+        cause: Cause,
+    },
+    /// Kept until somebody mends what the reason says.
+    Parked {
+        /// `unknown_job` or `undecodable`.
+        cause: &'static str,
+        /// What an admin reads.
+        reason: String,
+    },
+    /// Still ready, nothing charged: nothing is written.
+    Untouched,
+}
+
+impl Settlement {
+    /// The status that the task has afterwards, for the log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Settlement::Done { .. } => "done",
+            Settlement::Delayed { .. } => "delayed",
+            Settlement::Dead { .. } => "dead",
+            Settlement::Parked { .. } => "parked",
+            Settlement::Untouched => "ready",
+        }
+    }
+}
+
+/// Decides what becomes of `task` after a run that came to `ending` at `now_ms`.
+pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> Settlement {
+    let attempt = task.attempts_charged.saturating_add(1);
+    match ending {
+        Ending::Answered(Outcome::Done { result }) => Settlement::Done { attempt, result },
+        Ending::Answered(Outcome::Snooze { delay_ms }) => {
+            Settlement::Delayed { attempt: task.attempts_charged, run_at_ms: later(now_ms, delay_ms), cause: None }
+        }
+        Ending::Answered(Outcome::Reject { reason }) => Settlement::Dead { attempt, cause: Cause::Rejected(reason) },
+        Ending::Answered(Outcome::Retry { reason }) => retry(task, attempt, Cause::Error(reason), policy, now_ms),
+        Ending::Failed(cause) => retry(task, attempt, cause, policy, now_ms),
+        Ending::UnknownJob => Settlement::Parked {
+            cause: "unknown_job",
+            reason: format!("no worker knows the job `{}`; the row is kept until one does", task.job),
+        },
+        Ending::Undecodable(reason) => Settlement::Parked { cause: "undecodable", reason },
+        Ending::Interrupted => Settlement::Untouched,
+    }
+}
+
+fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Millis) -> Settlement {
+    let max_attempts = task.max_attempts.unwrap_or(policy.max_attempts).max(1);
+    if attempt >= max_attempts {
+        return Settlement::Dead { attempt, cause };
+    }
+    let run_at_ms = later(now_ms, policy.backoff.pause_ms(task.id, attempt));
+    Settlement::Delayed { attempt, run_at_ms, cause: Some(cause) }
+}
+
+/// The latest instant that a row can carry: the end of the year 9999.
+const LATEST_MS: Millis = 253_402_300_799_999;
+
+fn later(now_ms: Millis, delay_ms: u64) -> Millis {
+    now_ms.saturating_add(Millis::try_from(delay_ms).unwrap_or(LATEST_MS)).min(LATEST_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::{Codec, Partition, Right};
+
+    fn task(attempts_charged: u32, max_attempts: Option<u32>) -> Task {
+        let right = Right { partition: Partition { generation: 1, index: 7 }, priority: 0, id: 7, keyed: false };
+        let param = Vec::new();
+        Task { id: 7, job: "j".into(), param, codec: Codec::Json, priority: 0, attempts_charged, max_attempts, right }
+    }
+
+    fn failed() -> Ending {
+        Ending::Failed(Cause::Error("no".into()))
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_one_that_kills() {
+        let policy = Policy { max_attempts: 3, ..Policy::default() };
+        let after = |charged| decide(&task(charged, None), failed(), &policy, 1_000);
+        assert!(matches!(after(0), Settlement::Delayed { attempt: 1, .. }));
+        assert!(matches!(after(1), Settlement::Delayed { attempt: 2, .. }));
+        assert!(matches!(after(2), Settlement::Dead { attempt: 3, .. }));
+    }
+
+    #[test]
+    fn the_row_overrides_the_policy_in_both_directions() {
+        let policy = Policy { max_attempts: 3, ..Policy::default() };
+        assert!(matches!(decide(&task(0, Some(1)), failed(), &policy, 0), Settlement::Dead { attempt: 1, .. }));
+        assert!(matches!(decide(&task(2, Some(9)), failed(), &policy, 0), Settlement::Delayed { attempt: 3, .. }));
+    }
+
+    #[test]
+    fn what_is_not_the_tasks_fault_costs_no_attempt() {
+        let policy = Policy::default();
+        assert_eq!(decide(&task(2, None), Ending::Interrupted, &policy, 0), Settlement::Untouched);
+        let snoozed = decide(&task(2, None), Ending::Answered(Outcome::Snooze { delay_ms: 5 }), &policy, 100);
+        assert_eq!(snoozed, Settlement::Delayed { attempt: 2, run_at_ms: 105, cause: None });
+        assert!(matches!(decide(&task(2, None), Ending::UnknownJob, &policy, 0), Settlement::Parked { .. }));
+    }
+
+    #[test]
+    fn a_rejected_task_is_dead_whatever_is_left() {
+        let rejected = Ending::Answered(Outcome::Reject { reason: "never".into() });
+        let settlement = decide(&task(0, Some(1000)), rejected, &Policy::default(), 0);
+        assert_eq!(settlement, Settlement::Dead { attempt: 1, cause: Cause::Rejected("never".into()) });
+    }
+
+    #[test]
+    fn a_delay_beyond_the_calendar_ends_at_its_bound() {
+        let snooze = Ending::Answered(Outcome::Snooze { delay_ms: u64::MAX });
+        let settlement = decide(&task(0, None), snooze, &Policy::default(), 1_000);
+        assert!(matches!(settlement, Settlement::Delayed { run_at_ms: LATEST_MS, .. }));
+    }
+}
