@@ -159,9 +159,8 @@ CREATE VIEW task AS
          CASE WHEN s.id IS NULL THEN q.cause END AS cause
     FROM queue q
     LEFT JOIN rowmill_settled s
-      ON s.generation = (SELECT max(g.generation) FROM rowmill_generation g WHERE g.first_id <= q.id)
-     AND s.partition = q.id % (SELECT g.partitions FROM rowmill_generation g WHERE g.first_id <= q.id
-                               ORDER BY g.generation DESC LIMIT 1)
+      ON (s.generation, s.partition) = (SELECT g.generation, q.id % g.partitions FROM rowmill_generation g
+                                         WHERE g.first_id <= q.id ORDER BY g.generation DESC LIMIT 1)
      AND s.id = q.id;
 
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
@@ -188,59 +187,51 @@ BEGIN
   UPDATE queue SET status = 'delayed' WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER rowmill_update_id BEFORE UPDATE OF id ON queue
+CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id ON queue
 WHEN NEW.id <> OLD.id
 BEGIN
   SELECT RAISE(ABORT, 'id is given by the database and never changes');
 END;
 
--- The key of a ready row moves with its priority. An update moves a key that is there: it makes none.
-CREATE TRIGGER rowmill_update_priority AFTER UPDATE OF priority ON queue
-WHEN NEW.priority <> OLD.priority AND OLD.status = 'ready'
+-- A changed priority or run_at moves the key that is there. It makes none: a row that settled meanwhile has no key any
+-- more and stays as it is. A delayed row whose new time is past is made ready by the timer, at once.
+CREATE TRIGGER rowmill_move AFTER UPDATE OF priority, run_at ON queue
+WHEN OLD.status = NEW.status AND NEW.status IN ('ready', 'delayed')
 BEGIN
   UPDATE rowmill_ready SET priority = NEW.priority
-   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= NEW.id)
-     AND partition = NEW.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= NEW.id
-                               ORDER BY generation DESC LIMIT 1)
+   WHERE NEW.status = 'ready' AND NEW.priority <> OLD.priority
+     AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
      AND priority = OLD.priority AND id = NEW.id;
-END;
-
--- A ready row that is put off leaves the order; one that settled meanwhile has no key there and stays as it is.
-CREATE TRIGGER rowmill_update_run_at_ready AFTER UPDATE OF run_at ON queue
-WHEN OLD.status = 'ready' AND NEW.status = 'ready'
- AND NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
-BEGIN
   INSERT INTO rowmill_delayed (run_at, id)
     SELECT NEW.run_at, id FROM rowmill_ready
-     WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= NEW.id)
-       AND partition = NEW.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= NEW.id
-                                 ORDER BY generation DESC LIMIT 1)
+     WHERE NEW.status = 'ready'
+       AND NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+       AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                       WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
        AND priority = NEW.priority AND id = NEW.id;
   DELETE FROM rowmill_ready
-   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= NEW.id)
-     AND partition = NEW.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= NEW.id
-                               ORDER BY generation DESC LIMIT 1)
-     AND priority = NEW.priority AND id = NEW.id;
+   WHERE NEW.status = 'ready'
+     AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+     AND priority = NEW.priority AND id = NEW.id
+     AND EXISTS (SELECT 1 FROM rowmill_delayed d WHERE d.run_at = NEW.run_at AND d.id = NEW.id);
   UPDATE queue SET status = 'delayed'
-   WHERE id = NEW.id AND EXISTS (SELECT 1 FROM rowmill_delayed WHERE run_at = NEW.run_at AND id = NEW.id);
-END;
-
--- A delayed row moves to its new time; when that is past, the timer makes it ready.
-CREATE TRIGGER rowmill_update_run_at_delayed AFTER UPDATE OF run_at ON queue
-WHEN OLD.status = 'delayed' AND NEW.status = 'delayed' AND NEW.run_at IS NOT OLD.run_at
-BEGIN
-  UPDATE rowmill_delayed SET run_at = coalesce(NEW.run_at, 0) WHERE run_at = coalesce(OLD.run_at, 0) AND id = NEW.id;
+   WHERE NEW.status = 'ready' AND id = NEW.id
+     AND EXISTS (SELECT 1 FROM rowmill_delayed d WHERE d.run_at = NEW.run_at AND d.id = NEW.id);
+  UPDATE rowmill_delayed SET run_at = coalesce(NEW.run_at, 0)
+   WHERE OLD.status = 'delayed' AND NEW.run_at IS NOT OLD.run_at
+     AND run_at = coalesce(OLD.run_at, 0) AND id = NEW.id;
 END;
 
 -- A task that is settled already, folded or not, cannot be cancelled: the update passes it over.
-CREATE TRIGGER rowmill_cancel_refuse BEFORE UPDATE OF status ON queue
+CREATE TRIGGER rowmill_cancel_late BEFORE UPDATE OF status ON queue
 WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
  AND (OLD.status IN ('done', 'dead')
-      OR EXISTS (SELECT 1 FROM rowmill_settled
-                  WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
-                    AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
-                                              ORDER BY generation DESC LIMIT 1)
-                    AND id = OLD.id))
+      OR EXISTS (SELECT 1 FROM rowmill_settled s
+                  WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                                        WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                    AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(IGNORE);
 END;
@@ -249,41 +240,40 @@ CREATE TRIGGER rowmill_cancel AFTER UPDATE OF status ON queue
 WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
-   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
-     AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
-                               ORDER BY generation DESC LIMIT 1)
-     AND priority = NEW.priority AND id = OLD.id;
-  DELETE FROM rowmill_delayed WHERE run_at = coalesce(NEW.run_at, 0) AND id = OLD.id;
+   WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+     AND priority IN (OLD.priority, NEW.priority) AND id = OLD.id;
+  DELETE FROM rowmill_delayed WHERE run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND id = OLD.id;
   UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
    WHERE id = OLD.id AND finished_at IS NULL;
 END;
 
--- A ready or delayed status without its key, or a final one with it, is not the application's to write.
+-- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.
+-- ('done' is guarded by its CHECK alone: folding writes it for every task.)
 CREATE TRIGGER rowmill_status_refuse BEFORE UPDATE OF status ON queue
-WHEN NEW.status IN ('ready', 'running', 'parked', 'dead') AND NEW.status <> OLD.status
- AND (NEW.status = 'ready') <> EXISTS (
-       SELECT 1 FROM rowmill_ready
-        WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
-          AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
-                                    ORDER BY generation DESC LIMIT 1)
-          AND priority = NEW.priority AND id = OLD.id)
+WHEN NEW.status <> OLD.status AND NEW.status NOT IN ('done', 'cancelled')
+ AND ((NEW.status = 'ready') <> EXISTS (
+        SELECT 1 FROM rowmill_ready r
+         WHERE (r.generation, r.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+           AND r.priority = NEW.priority AND r.id = OLD.id)
+   OR (NEW.status = 'delayed') <> EXISTS (
+        SELECT 1 FROM rowmill_delayed d WHERE d.run_at = coalesce(NEW.run_at, 0) AND d.id = OLD.id))
 BEGIN
   SELECT RAISE(ABORT, 'status is set by the engine; an application may only set it to cancelled');
 END;
 
--- A deleted row is cancelled without a trace. Folded final rows have no keys, so that retention pays nothing here.
+-- A deleted row is cancelled without a trace. Final rows have no keys, so that retention pays nothing here.
 CREATE TRIGGER rowmill_delete AFTER DELETE ON queue
 WHEN OLD.status IN ('ready', 'delayed', 'running', 'parked')
 BEGIN
   DELETE FROM rowmill_ready
-   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
-     AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
-                               ORDER BY generation DESC LIMIT 1)
+   WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
      AND priority = OLD.priority AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at = coalesce(OLD.run_at, 0) AND id = OLD.id;
   DELETE FROM rowmill_settled
-   WHERE generation = (SELECT max(generation) FROM rowmill_generation WHERE first_id <= OLD.id)
-     AND partition = OLD.id % (SELECT partitions FROM rowmill_generation WHERE first_id <= OLD.id
-                               ORDER BY generation DESC LIMIT 1)
+   WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
      AND id = OLD.id;
 END;

@@ -1,6 +1,17 @@
-//! The worker: hold a partition, run its tasks, settle them.
+//! The worker: hold a partition, run its tasks, settle them, sleep until there is more.
+//!
+//! Two threads: the engine's, which alone touches the database, and the runner's, which alone runs jobs. A worker holds
+//! at most one partition at a time; its home by preference, any that nobody holds while home has nothing to do. It can
+//! be killed at any instant: the rows it had in hand are still in the order, and the next holder sees them at once.
 
+mod desk;
 pub mod exec;
 mod job;
+mod runner;
+mod slice;
+mod stop;
+mod worker;
 
 pub use job::{Context, Handler, Job, JobError, JobFuture, Registered, Registry};
+pub use stop::{Level, Stop};
+pub use worker::{Mode, Options, Summary, work};

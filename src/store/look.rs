@@ -1,0 +1,105 @@
+//! What the reading verbs answer: counts, rows, workers, schedules, as people and scripts see them.
+
+use crate::clock::Millis;
+use crate::task::{Partition, Status};
+use std::collections::BTreeMap;
+
+/// Tasks by job and status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// For each job name, how many tasks are in each status.
+    pub jobs: BTreeMap<String, BTreeMap<Status, u64>>,
+}
+
+impl Counts {
+    /// How many tasks are in `status`, over all jobs.
+    pub fn total(&self, status: Status) -> u64 {
+        self.jobs.values().filter_map(|of| of.get(&status)).sum()
+    }
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only those in this status.
+    pub status: Option<Status>,
+    /// Only those of this job.
+    pub job: Option<String>,
+    /// Only those inserted at or after this instant.
+    pub since_ms: Option<Millis>,
+    /// At most that many.
+    pub limit: u32,
+}
+
+/// A task as a reader sees it: the columns of the view `task`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The id of the row.
+    pub id: i64,
+    /// The name of its job.
+    pub job: String,
+    /// What the job is given.
+    pub param: Vec<u8>,
+    /// How `param` is written, as the row says.
+    pub codec: String,
+    /// Larger runs first.
+    pub priority: i64,
+    /// Where it is in its life.
+    pub status: Status,
+    /// Attempts charged so far.
+    pub attempt: i64,
+    /// Attempts until it is dead, where the row says so.
+    pub max_attempts: Option<i64>,
+    /// Not before this instant.
+    pub run_at: Option<Millis>,
+    /// At most one unsettled task has it.
+    pub unique_key: Option<String>,
+    /// When it was inserted.
+    pub created_at: Millis,
+    /// When its last attempt began.
+    pub started_at: Option<Millis>,
+    /// When it became final.
+    pub finished_at: Option<Millis>,
+    /// The worker of its last attempt.
+    pub worker: Option<i64>,
+    /// What its handler returned.
+    pub result: Option<Vec<u8>>,
+    /// Why its last attempt failed, or why it is parked.
+    pub error: Option<String>,
+    /// The kind of that error.
+    pub cause: Option<String>,
+    /// The partition that the row belongs to.
+    pub partition: Partition,
+}
+
+/// A living worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// Its index; partition `index` is its home.
+    pub index: u32,
+    /// Its process.
+    pub pid: i32,
+    /// When it started.
+    pub started_at: Millis,
+}
+
+/// A schedule as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// Its name, unique.
+    pub name: String,
+    /// The cron expression.
+    pub cron: String,
+    /// The IANA name of the zone that the expression is read in.
+    pub timezone: String,
+    /// The job of its tasks.
+    pub job: String,
+    /// The param of its tasks, JSON.
+    pub param: String,
+    /// The priority of its tasks.
+    pub priority: i64,
+    /// When it is due next.
+    pub next_at: Millis,
+    /// The last due time that was enqueued.
+    pub last_at: Option<Millis>,
+}

@@ -1,0 +1,217 @@
+//! Waking sleepers: a datagram from our own doors, or any process's commit.
+//!
+//! Each worker that listens has a datagram socket in the run folder. Of those that sleep, one is the *lookout*: it alone
+//! watches the write-ahead log by inotify, so that a commit wakes one process and not all; the worker loop then rings
+//! for whoever is at home in the partition. inotify speaks before the commit can be seen, so the lookout looks again
+//! with doubling pauses. All others look once a second, and so nothing hangs when a lookout dies.
+//! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
+
+use super::lock;
+use crate::clock::Watch;
+use crate::error::Result;
+use crate::store::Woken;
+use crate::task::Partition;
+use rusqlite::Connection;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, inotify};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Sleepers look by themselves this often.
+const LOOK: Duration = Duration::from_secs(1);
+/// The first look after inotify spoke and nothing was to be seen yet; the next ones come after twice as long.
+const FIRST_LOOK: Duration = Duration::from_micros(200);
+/// While looks follow events at this distance, further events need not be waited for.
+const LOOKS_DENSE: Duration = Duration::from_millis(4);
+/// Wakes that follow each other closely (others are busy) are kept apart by up to this.
+const SPREAD: Duration = Duration::from_millis(8);
+
+/// This process's ears.
+#[derive(Debug, Default)]
+pub(super) struct Bell {
+    socket: Option<UnixDatagram>,
+    wal: PathBuf,
+    index: u32,
+    lookout: Option<Lookout>,
+    /// `data_version` when the last sleep ended.
+    seen: i64,
+    /// How long the next wake is put off because the last ones came close together.
+    spread: Duration,
+}
+
+#[derive(Debug)]
+struct Lookout {
+    _lock: File,
+    events: OwnedFd,
+}
+
+impl Bell {
+    pub(super) fn listen(&mut self, run: &Path, wal: &Path, index: u32) -> Result<()> {
+        let path = run.join(socket_name(index));
+        // The caller has this worker's liveness lock, so a socket that is there belongs to a dead one.
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+        let socket = at_short_path(run, &socket_name(index), |path| UnixDatagram::bind(path))?;
+        socket.set_nonblocking(true)?;
+        self.socket = Some(socket);
+        self.wal = wal.to_path_buf();
+        self.index = index;
+        Ok(())
+    }
+
+    pub(super) fn is_lookout(&self) -> bool {
+        self.lookout.is_some()
+    }
+
+    pub(super) fn pass_lookout(&mut self, run: &Path, workers: u32) {
+        if self.lookout.take().is_some() {
+            for index in (0..workers).filter(|i| *i != self.index) {
+                ring_one(run, index);
+            }
+        }
+    }
+
+    pub(super) fn sleep(
+        &mut self,
+        conn: &Connection,
+        run: &Path,
+        span: Duration,
+        stop: BorrowedFd<'_>,
+    ) -> Result<Woken> {
+        let watch = Watch::start();
+        if !self.spread.is_zero() && self.wait(self.spread.min(span), stop, false)? == Ear::Stop {
+            return Ok(Woken::Stopped);
+        }
+        let mut look_again = LOOK;
+        loop {
+            let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
+            if std::mem::replace(&mut self.seen, version) != version {
+                let close_together = watch.elapsed() < SPREAD * 4;
+                let wider = (self.spread * 2).clamp(FIRST_LOOK, SPREAD);
+                self.spread = if close_together { wider } else { Duration::ZERO };
+                return Ok(Woken::Rung);
+            }
+            let left = watch.left_of(span);
+            if left.is_zero() {
+                return Ok(Woken::TimeOut);
+            }
+            if self.become_lookout(run) {
+                // What the lookout sees to (commits since the last look, the timer) has to be looked at once.
+                return Ok(Woken::Rung);
+            }
+            match self.wait(left.min(look_again), stop, look_again >= LOOKS_DENSE)? {
+                Ear::Stop => return Ok(Woken::Stopped),
+                Ear::Socket => {
+                    self.spread = Duration::ZERO;
+                    return Ok(Woken::Rung);
+                }
+                Ear::Log => look_again = FIRST_LOOK,
+                Ear::Nothing => look_again = (look_again * 2).min(LOOK),
+            }
+        }
+    }
+
+    /// Whether this sleeper has become the lookout just now.
+    fn become_lookout(&mut self, run: &Path) -> bool {
+        if self.lookout.is_some() || self.socket.is_none() {
+            return false;
+        }
+        let Ok(Some(lock)) = lock::try_lock(run, "lookout") else { return false };
+        let events = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK);
+        let Ok(events) = events else { return false };
+        if inotify::add_watch(&events, &self.wal, inotify::WatchFlags::MODIFY).is_err() {
+            return false;
+        }
+        self.lookout = Some(Lookout { _lock: lock, events });
+        true
+    }
+
+    fn wait(&self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {
+        let log = self.lookout.as_ref().filter(|_| with_log);
+        let mut ears = Vec::with_capacity(3);
+        ears.push((Ear::Stop, PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+        if let Some(socket) = &self.socket {
+            ears.push((Ear::Socket, PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)));
+        }
+        if let Some(log) = log {
+            ears.push((Ear::Log, PollFd::from_borrowed_fd(log.events.as_fd(), PollFlags::IN)));
+        }
+        let (names, mut fds): (Vec<Ear>, Vec<PollFd<'_>>) = ears.into_iter().unzip();
+        let timeout = Timespec::try_from(span).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => return Ok(Ear::Nothing),
+            Ok(_) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let heard = names.into_iter().zip(&fds).find(|(_, fd)| !fd.revents().is_empty());
+        let heard = heard.map_or(Ear::Nothing, |(name, _)| name);
+        match (heard, &self.socket, log) {
+            (Ear::Socket, Some(socket), _) => while socket.recv(&mut [0; 8]).is_ok() {},
+            (Ear::Log, _, Some(log)) => {
+                let mut buffer = [0; 4096];
+                while rustix::io::read(&log.events, &mut buffer).is_ok_and(|n| n > 0) {}
+            }
+            _ => {}
+        }
+        Ok(heard)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ear {
+    Stop,
+    Socket,
+    Log,
+    Nothing,
+}
+
+/// Rings for the home workers of `partitions`; where one does not listen, for the next one that does.
+pub(super) fn ring(run: &Path, partitions: &[Partition], workers: u32) {
+    let workers = workers.max(1);
+    let mut rung: Vec<u32> = Vec::new();
+    for partition in partitions {
+        let home = partition.index % workers;
+        if rung.contains(&home) {
+            continue;
+        }
+        if let Some(one) =
+            (0..workers).map(|step| (home + step) % workers).find(|i| rung.contains(i) || ring_one(run, *i))
+        {
+            rung.push(one);
+        }
+    }
+}
+
+/// Rings for one worker; whether it listens. A full socket belongs to one that has been rung enough.
+fn ring_one(run: &Path, index: u32) -> bool {
+    let send = |path: &Path| {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        match socket.send_to(b"!", path) {
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            other => other.map(|_| ()),
+        }
+    };
+    at_short_path(run, &socket_name(index), send).is_ok()
+}
+
+fn socket_name(index: u32) -> String {
+    format!("bell-{index}")
+}
+
+/// Socket addresses hold 107 bytes: a longer path is reached through an open descriptor of its folder.
+fn at_short_path<T>(run: &Path, name: &str, act: impl Fn(&Path) -> std::io::Result<T>) -> Result<T> {
+    let path = run.join(name);
+    if path.as_os_str().len() <= 107 {
+        return Ok(act(&path)?);
+    }
+    let folder = rustix::fs::open(run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let short = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+    Ok(act(Path::new(&short))?)
+}

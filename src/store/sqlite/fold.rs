@@ -1,0 +1,90 @@
+//! Folding: fresh outcomes are written into their rows of `queue`, in id order over all partitions at once, so that
+//! each page of the table is written once.
+//!
+//! One process folds at a time; the others settle meanwhile. The lock file's time of change says when it was last done.
+
+use super::{Sqlite, lock};
+use crate::error::Result;
+use rusqlite::{Transaction, params};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens, stat};
+use std::time::Duration;
+
+const LOCK: &str = "fold";
+
+/// A fresh outcome.
+struct Fresh {
+    id: i64,
+    attempt: i64,
+    started_at: i64,
+    finished_at: i64,
+    worker: i64,
+    result: Option<Vec<u8>>,
+}
+
+pub(super) fn fold(store: &mut Sqlite, limit: usize) -> Result<Option<usize>> {
+    let Some(file) = lock::try_lock(&store.run, LOCK)? else { return Ok(None) };
+    let folded = if fresh_partitions(&store.conn)?.is_empty() { 0 } else { store.write(|tx| fold_some(tx, limit))? };
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    // Only a hint for whoever asks how long ago it was.
+    let _ = futimens(&file, &Timestamps { last_access: now, last_modification: now });
+    Ok(Some(folded))
+}
+
+pub(super) fn since_fold(store: &mut Sqlite) -> Result<Option<Duration>> {
+    let Ok(file) = stat(store.run.join(LOCK)) else { return Ok(None) };
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    let past = nanos(now.tv_sec, now.tv_nsec) - nanos(file.st_mtime, file.st_mtime_nsec as i64);
+    // A clock that was set back makes the last time lie ahead: then it is time to fold.
+    Ok(u64::try_from(past).ok().map(Duration::from_nanos))
+}
+
+/// The partitions that have fresh outcomes: one key read for each.
+fn fresh_partitions(conn: &rusqlite::Connection) -> Result<Vec<(i64, i64)>> {
+    let next = "SELECT generation, partition FROM rowmill_settled WHERE (generation, partition) > (?1, ?2)
+                ORDER BY generation, partition LIMIT 1";
+    super::look::skip_scan(conn, next)
+}
+
+/// Folds every fresh outcome up to an id, chosen so that they are about `limit`.
+fn fold_some(tx: &Transaction<'_>, limit: usize) -> Result<usize> {
+    let partitions = fresh_partitions(tx)?;
+    let share = (limit / partitions.len().max(1)).max(16);
+    let mut fresh = Vec::with_capacity(limit);
+    let mut bound = i64::MAX;
+    let read = "SELECT id, attempt, started_at, finished_at, worker, result FROM rowmill_settled
+                 WHERE generation = ?1 AND partition = ?2 ORDER BY id LIMIT ?3";
+    for (generation, partition) in &partitions {
+        let before = fresh.len();
+        let mut query = tx.prepare_cached(read)?;
+        let mut rows = query.query(params![generation, partition, share as i64])?;
+        while let Some(r) = rows.next()? {
+            let (id, attempt, started_at) = (r.get(0)?, r.get(1)?, r.get(2)?);
+            fresh.push(Fresh { id, attempt, started_at, finished_at: r.get(3)?, worker: r.get(4)?, result: r.get(5)? });
+        }
+        // A partition that may have more than was read bounds the ids for all, so that none is passed over.
+        if fresh.len() - before == share {
+            bound = bound.min(fresh[fresh.len() - 1].id);
+        }
+    }
+    fresh.retain(|f| f.id <= bound);
+    fresh.sort_unstable_by_key(|f| f.id);
+    write_rows(tx, &fresh)?;
+    let empty = "DELETE FROM rowmill_settled WHERE generation = ?1 AND partition = ?2 AND id <= ?3";
+    for (generation, partition) in &partitions {
+        tx.prepare_cached(empty)?.execute(params![generation, partition, bound])?;
+    }
+    Ok(fresh.len())
+}
+
+/// A row that is gone takes its outcome with it; a row that is not `ready` has none (the triggers and settlement see
+/// to it), and would be left as it is.
+fn write_rows(tx: &Transaction<'_>, fresh: &[Fresh]) -> Result<()> {
+    let done = "UPDATE queue SET status = 'done', attempt = ?2, started_at = ?3, finished_at = ?4, worker = ?5,
+                  result = ?6, error = NULL, cause = NULL WHERE id = ?1 AND status = 'ready'";
+    let mut done = tx.prepare_cached(done)?;
+    for f in fresh {
+        done.execute(params![f.id, f.attempt, f.started_at, f.finished_at, f.worker, f.result])?;
+    }
+    Ok(())
+}

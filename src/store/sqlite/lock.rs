@@ -1,0 +1,135 @@
+//! Kernel locks on files of the run folder.
+//!
+//! They belong to the open file, so the kernel gives them back the instant the process dies, however it dies. Every
+//! descriptor is close-on-exec: no child keeps a lock alive. A lock file is never deleted by us; where somebody else
+//! replaced it, the lock on the old file is worth nothing, so the path is looked at again after locking.
+
+use crate::error::{Error, Result};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
+use rustix::io::Errno;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Takes the lock `name` in the folder `run`, or answers `None` when somebody has it.
+pub(crate) fn try_lock(run: &Path, name: &str) -> Result<Option<File>> {
+    lock_at(&run.join(name), FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Like [`try_lock`], for a lock that others look at with [`is_locked`]: looks again for a while.
+pub(crate) fn try_lock_patiently(run: &Path, name: &str) -> Result<Option<File>> {
+    for _ in 0..10 {
+        if let Some(file) = try_lock(run, name)? {
+            return Ok(Some(file));
+        }
+        let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+        let _ = rustix::event::poll(&mut [], Some(&pause));
+    }
+    Ok(None)
+}
+
+/// Whether somebody has the lock `name`. Looks by taking it for an instant, so that whoever takes a lock for good
+/// tries more than once.
+pub(crate) fn is_locked(run: &Path, name: &str) -> Result<bool> {
+    let path = run.join(name);
+    match open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(e) => Err(wrong(&path, e)),
+        },
+        Err(Errno::NOENT) => Ok(false),
+        Err(e) => Err(wrong(&path, e)),
+    }
+}
+
+fn lock_at(path: &Path, how: FlockOperation) -> Result<Option<File>> {
+    loop {
+        let file = open_lock(path)?;
+        loop {
+            match flock(&file, how) {
+                Ok(()) => break,
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(wrong(path, e)),
+            }
+        }
+        if is_at(&file, path) {
+            return Ok(Some(File::from(file)));
+        }
+    }
+}
+
+/// Whether the open file is the one that its path names.
+fn is_at(file: &OwnedFd, path: &Path) -> bool {
+    match (fstat(file), stat(path)) {
+        (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
+        _ => false,
+    }
+}
+
+fn open_lock(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o600);
+    match open(path, flags, mode) {
+        Err(Errno::NOENT) => {
+            if let Some(folder) = path.parent() {
+                make_folder(folder)?;
+            }
+            open(path, flags, mode).map_err(|e| wrong(path, e))
+        }
+        other => other.map_err(|e| wrong(path, e)),
+    }
+}
+
+/// Makes the run folder; one that is there already is fine.
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(e) => Err(wrong(folder, e)),
+    }
+}
+
+fn wrong(path: &Path, e: Errno) -> Error {
+    Error::failed(format!("{}: {}", path.display(), std::io::Error::from(e)))
+        .hint("locks lie beside the database: this user must be able to write there")
+}
+
+/// The write gate: our writers take turns through it, in the order in which they came.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    path: PathBuf,
+    file: OwnedFd,
+}
+
+/// A turn at the gate; over when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(&'a OwnedFd);
+
+impl Gate {
+    pub(crate) fn open(run: &Path) -> Result<Gate> {
+        let path = run.join("gate");
+        let file = open_lock(&path)?;
+        Ok(Gate { path, file })
+    }
+
+    /// Waits for a turn. The kernel wakes waiters in order; a dead holder's turn is over at once.
+    pub(crate) fn take(&mut self) -> Result<Turn<'_>> {
+        loop {
+            match flock(&self.file, FlockOperation::LockExclusive) {
+                Ok(()) if is_at(&self.file, &self.path) => break,
+                Ok(()) => self.file = open_lock(&self.path)?,
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(wrong(&self.path, e)),
+            }
+        }
+        Ok(Turn(&self.file))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // Cannot fail on an open file that is locked; if it did, the next `take` of this process would end it.
+        let _ = flock(self.0, FlockOperation::Unlock);
+    }
+}

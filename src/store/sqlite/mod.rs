@@ -1,0 +1,215 @@
+//! The SQLite backend: one file, many processes.
+//!
+//! Beside the database's real path lies its run folder (`<database>-run`) with the locks: one per partition and worker,
+//! the write gate, the scheduler's, the folder's, the lookout's. Our writers take turns through the gate, so that SQLite's
+//! own lock is contended by applications only. A connection is opened once per process and never used after a fork.
+//! The connection keeps triggers on: what applications rely on holds for the engine's own writes too.
+
+mod bell;
+mod enqueue;
+mod fold;
+mod hold;
+mod lock;
+mod look;
+mod open;
+mod schedules;
+mod settle;
+mod timer;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use crate::clock::Millis;
+use crate::error::{Error, Result};
+use crate::store::*;
+use crate::task::{Generation, NewTask, Partition, Plan, Right};
+use rusqlite::{Connection, ErrorCode};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use open::{Create, OLDEST_ENGINE};
+
+/// An open database.
+#[derive(Debug)]
+pub struct Sqlite {
+    conn: Connection,
+    /// The database's real path.
+    file: PathBuf,
+    /// The folder with the locks.
+    run: PathBuf,
+    gate: lock::Gate,
+    wal: write::Wal,
+    bell: bell::Bell,
+    plan: Option<Plan>,
+}
+
+impl Sqlite {
+    /// Opens the database at `path`. `create` says what to do when there is none; tables that are missing are made, in
+    /// one transaction, by whoever comes first. Errors name the file and say what is wrong with it.
+    pub fn open(path: &Path, durability: Durability, create: Create) -> Result<Sqlite> {
+        open::open(path, durability, create)
+    }
+
+    /// The database's real path.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// Puts words on an error of SQLite. Locked, full and unreachable pass by themselves; the rest does not.
+pub(crate) fn explain(e: &rusqlite::Error) -> Error {
+    let Some(code) = e.sqlite_error_code() else { return Error::failed(format!("database: {e}")) };
+    match code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Error::try_again("the database is locked by another program").hint("it goes on when that one commits")
+        }
+        ErrorCode::DiskFull => Error::try_again("the disk is full").hint("it goes on when there is room again"),
+        ErrorCode::SystemIoFailure => Error::try_again(format!("the disk answers with an error: {e}")),
+        ErrorCode::CannotOpen => Error::try_again(format!("the database cannot be opened: {e}"))
+            .hint("is its folder there, and may this user write to it?"),
+        ErrorCode::ReadOnly => Error::failed("the database is read-only")
+            .hint("this user must be able to write to the file and to its folder"),
+        ErrorCode::NotADatabase => Error::failed("the file is not an SQLite database")
+            .hint("name another file with --database, or move this one away"),
+        ErrorCode::DatabaseCorrupt => Error::failed(format!("the database is damaged: {e}"))
+            .hint("stop everything that writes to it, keep a copy, and see `.recover` of the sqlite3 shell"),
+        _ => Error::failed(format!("database: {e}")),
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(e: rusqlite::Error) -> Error {
+        explain(&e)
+    }
+}
+
+impl Store for Sqlite {
+    fn plan(&mut self) -> Result<Plan> {
+        if let Some(plan) = &self.plan {
+            return Ok(plan.clone());
+        }
+        let mut query =
+            self.conn.prepare("SELECT generation, first_id, partitions FROM rowmill_generation ORDER BY generation")?;
+        let rows = query
+            .query_map([], |r| Ok(Generation { number: r.get(0)?, first_id: r.get(1)?, partitions: r.get(2)? }))?;
+        let generations = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+        let plan = Plan::new(generations)
+            .ok_or_else(|| Error::failed("the database does not say how many partitions it has"))?;
+        self.plan = Some(plan.clone());
+        Ok(plan)
+    }
+
+    fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>> {
+        enqueue::enqueue(self, tasks)
+    }
+
+    fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Lock>> {
+        hold::enlist(self, index, now_ms)
+    }
+
+    fn scheduler(&mut self) -> Result<Option<Lock>> {
+        Ok(lock::try_lock(&self.run, "scheduler")?.map(|file| Lock(Box::new(file))))
+    }
+
+    fn hold(&mut self, partition: Partition, worker: u32, now_ms: Millis) -> Result<Option<Hold>> {
+        hold::hold(self, partition, worker, now_ms)
+    }
+
+    fn fetch(&mut self, hold: &Hold, limit: usize) -> Result<Batch> {
+        hold::fetch(self, hold, limit)
+    }
+
+    fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
+        settle::settle(self, hold, settled, orphans)
+    }
+
+    fn fold(&mut self, limit: usize) -> Result<Option<usize>> {
+        fold::fold(self, limit)
+    }
+
+    fn since_fold(&mut self) -> Result<Option<Duration>> {
+        fold::since_fold(self)
+    }
+
+    fn promote(&mut self, now_ms: Millis, limit: usize) -> Result<Vec<Partition>> {
+        timer::promote(self, now_ms, limit)
+    }
+
+    fn next_delayed(&mut self) -> Result<Option<Millis>> {
+        timer::next_delayed(self)
+    }
+
+    fn waiting(&mut self) -> Result<Vec<Partition>> {
+        look::waiting(self)
+    }
+
+    fn release_known(&mut self, jobs: &[&str]) -> Result<usize> {
+        timer::release_known(self, jobs)
+    }
+
+    fn listen(&mut self, index: u32) -> Result<()> {
+        self.bell.listen(&self.run, self.wal.path(), index)
+    }
+
+    fn sleep(&mut self, span: Duration, stop: BorrowedFd<'_>) -> Result<Woken> {
+        self.bell.sleep(&self.conn, &self.run, span, stop)
+    }
+
+    fn is_lookout(&self) -> bool {
+        self.bell.is_lookout()
+    }
+
+    fn pass_lookout(&mut self, workers: u32) {
+        self.bell.pass_lookout(&self.run, workers);
+    }
+
+    fn ring(&mut self, partitions: &[Partition], workers: u32) {
+        bell::ring(&self.run, partitions, workers);
+    }
+
+    fn is_alive(&mut self, index: u32) -> Result<bool> {
+        lock::is_locked(&self.run, &hold::worker_lock(index))
+    }
+
+    fn workers(&mut self) -> Result<Vec<WorkerInfo>> {
+        hold::workers(self)
+    }
+
+    fn counts(&mut self) -> Result<Counts> {
+        look::counts(self)
+    }
+
+    fn ready_count(&mut self) -> Result<u64> {
+        look::ready_count(self)
+    }
+
+    fn oldest_ready(&mut self) -> Result<Option<Millis>> {
+        look::oldest_ready(self)
+    }
+
+    fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)> {
+        look::casualties(self, since_ms)
+    }
+
+    fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>> {
+        look::tasks(self, filter)
+    }
+
+    fn task(&mut self, id: i64) -> Result<Option<Row>> {
+        look::task(self, id)
+    }
+
+    fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()> {
+        schedules::set(self, wanted)
+    }
+
+    fn schedules(&mut self) -> Result<Vec<Schedule>> {
+        schedules::all(self)
+    }
+
+    fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>> {
+        schedules::fire(self, schedule, due_at_ms, next_at_ms)
+    }
+}

@@ -1,0 +1,216 @@
+//! Opening a database: what kind of file it is, its settings, and its tables.
+//!
+//! The tables are made by whoever comes first, in one transaction; which version of them a file has is written in
+//! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
+//! words and never touched.
+
+use super::{Sqlite, bell, lock, write};
+use crate::error::{Error, Result};
+use crate::store::Durability;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The oldest SQLite that the engine itself runs on: versions from 3.7.0 to 3.51.2 can lose commits when two
+/// connections checkpoint and write at the same instant.
+pub const OLDEST_ENGINE: i32 = 3_051_003;
+
+/// Migrations in order; number n stands at index n - 1. The first is the whole contract.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../schema.sql")];
+
+/// What to do when there is no database at the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    /// Make one with that many partitions: 1 to 4096. The folder must be there.
+    WithPartitions(u32),
+    /// Answer an error.
+    Never,
+}
+
+pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Result<Sqlite> {
+    refuse_old_engine(rusqlite::version_number())?;
+    let file = real_path(path, create)?;
+    let mut run = OsString::from(&file);
+    run.push("-run");
+    let run = PathBuf::from(run);
+    lock::make_folder(&run)?;
+    let gate = lock::Gate::open(&run)?;
+    let conn = connect(&file).map_err(|e| e.during(file.display()))?;
+    let bell = bell::Bell::default();
+    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate, plan: None };
+    let prepared = prepare(&mut store, durability, create);
+    prepared.map_err(|e| e.during(store.file.display()))?;
+    Ok(store)
+}
+
+fn refuse_old_engine(version: i32) -> Result<()> {
+    if version >= OLDEST_ENGINE {
+        return Ok(());
+    }
+    Err(Error::failed(format!("this program was built with SQLite {version}, which can lose commits"))
+        .hint("build it with the bundled SQLite, or with 3.51.3 or later"))
+}
+
+/// The path behind links, so that every name of a database leads to the same locks.
+fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
+    match std::fs::canonicalize(path) {
+        Ok(found) if found.is_dir() => {
+            Err(Error::usage(format!("{} is a folder, not a database", path.display())).hint("name a file in it"))
+        }
+        Ok(found) => Ok(found),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => match create {
+            Create::Never => Err(Error::usage(format!("there is no database at {}", path.display()))
+                .hint("`rowmill init` makes one here; --database names another")),
+            Create::WithPartitions(_) => {
+                let name = path.file_name().ok_or_else(|| Error::usage(format!("{} names no file", path.display())))?;
+                let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let folder = std::fs::canonicalize(folder).map_err(|e| {
+                    Error::usage(format!("the folder of the database, {}: {e}", folder.display())).hint("make it first")
+                })?;
+                Ok(folder.join(name))
+            }
+        },
+        Err(e) => Err(Error::failed(format!("{}: {e}", path.display()))),
+    }
+}
+
+fn connect(file: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(file, flags)?;
+    conn.busy_timeout(write::BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(conn)
+}
+
+fn prepare(store: &mut Sqlite, durability: Durability, create: Create) -> Result<()> {
+    // An existing file that cannot be read says so here, before anything of it is changed.
+    let ours: Option<u32> = version_of(&store.conn)?;
+    let turn = store.gate.take()?;
+    if ours.is_none() {
+        refuse_foreign(&store.conn)?;
+    }
+    let mode: String = store.conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
+    if mode != "wal" {
+        return Err(Error::failed(format!("the database stays in journal mode `{mode}`; it must be able to use WAL"))
+            .hint("is it on a local disk that this user may write to?"));
+    }
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+    };
+    store.conn.execute_batch(&format!(
+        "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;"
+    ))?;
+    if ours != Some(MIGRATIONS.len() as u32) {
+        migrate(&mut store.conn, create)?;
+    }
+    drop(turn);
+    Ok(())
+}
+
+/// The version of our tables in this file; `None` when it has none.
+fn version_of(conn: &Connection) -> Result<Option<u32>> {
+    let ours = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'rowmill_migration'";
+    let there: i64 = conn.query_row(ours, [], |r| r.get(0))?;
+    if there == 0 {
+        return Ok(None);
+    }
+    let mut query = conn.prepare("SELECT version, checksum FROM rowmill_migration ORDER BY version")?;
+    let rows = query.query_map([], |r| Ok((r.get::<_, u32>(0)?, r.get::<_, i64>(1)?)))?;
+    let mut newest = 0;
+    for row in rows {
+        let (version, sum) = row?;
+        let Some(text) = MIGRATIONS.get(version as usize - 1) else {
+            return Err(Error::failed(format!("the database is of version {version}, newer than this program's"))
+                .hint(
+                    "use the newer program; both may run side by side only in the order in which they were upgraded",
+                ));
+        };
+        if checksum(text) != sum {
+            return Err(Error::failed(format!(
+                "version {version} of the tables in this database is not this program's"
+            ))
+            .hint("it was made by a program built from other sources; move the database away, or use that program"));
+        }
+        newest = version;
+    }
+    Ok(Some(newest))
+}
+
+/// Tables that have our names and are not ours.
+fn refuse_foreign(conn: &Connection) -> Result<()> {
+    let names = "SELECT name FROM sqlite_master WHERE name COLLATE NOCASE IN ('queue', 'task', 'event')
+                 OR name LIKE 'rowmill\\_%' ESCAPE '\\' ORDER BY name";
+    let mut query = conn.prepare(names)?;
+    let found = query.query_map([], |r| r.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(format!("the database has a `{}` that is not Rowmill's", found.join("` and a `")))
+        .hint("it was not touched; rename it, or name another database with --database"))
+}
+
+fn migrate(conn: &mut Connection, create: Create) -> Result<()> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = version_of(&transaction)?.unwrap_or(0);
+    for (text, version) in MIGRATIONS.iter().zip(1u32..).skip(done as usize) {
+        if version == 1 {
+            first(&transaction, create)?;
+        }
+        transaction.execute_batch(text)?;
+        transaction.execute(
+            "INSERT INTO rowmill_migration (version, checksum) VALUES (?1, ?2)",
+            params![version, checksum(text)],
+        )?;
+    }
+    if done == 0 {
+        let Create::WithPartitions(partitions) = create else { return Err(no_tables()) };
+        let first = "INSERT INTO rowmill_generation (generation, first_id, partitions) VALUES (1, 0, ?1)";
+        transaction.execute(first, [partitions])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn first(transaction: &Transaction<'_>, create: Create) -> Result<()> {
+    if create == Create::Never {
+        return Err(no_tables());
+    }
+    transaction.execute_batch(
+        "CREATE TABLE rowmill_migration (
+           version    INTEGER PRIMARY KEY,
+           checksum   INTEGER NOT NULL,
+           applied_at INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))
+         )",
+    )?;
+    Ok(())
+}
+
+fn no_tables() -> Error {
+    Error::usage("the database has no tables of Rowmill's").hint("`rowmill migrate` makes them")
+}
+
+/// FNV-1a, 64 bits (Fowler, Noll and Vo; parameters of RFC 9923): tells whether two texts of a migration are the same.
+fn checksum(text: &str) -> i64 {
+    let fold = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_can_lose_commits_is_refused() {
+        assert!(refuse_old_engine(3_051_002).is_err());
+        assert!(refuse_old_engine(3_051_003).is_ok());
+        assert!(refuse_old_engine(rusqlite::version_number()).is_ok());
+    }
+
+    #[test]
+    fn checksums_are_those_of_the_published_test_vectors() {
+        assert_eq!(checksum(""), 0xcbf2_9ce4_8422_2325_u64.cast_signed());
+        assert_eq!(checksum("foobar"), 0x8594_4171_f739_67e8_u64.cast_signed());
+    }
+}

@@ -1,0 +1,143 @@
+//! The runner: the thread on which jobs run, one task after the other.
+//!
+//! Rust jobs are polled on a runtime of this one thread; executables are waited for. Whatever a job does (panic, hang,
+//! fail) ends as an [`Ending`]; only the process itself dying is beyond it.
+
+use super::desk::{Desk, Finished};
+use super::exec;
+use super::job::{Context, Handler, JobFuture, Registered, Registry};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::log::Journal;
+use crate::task::{Cause, Ending, Task};
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// What the runner needs besides its desk.
+#[derive(Debug, Clone)]
+pub(super) struct Tools {
+    pub(super) registry: Arc<Registry>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) clock: Clock,
+    pub(super) worker: u32,
+}
+
+/// The engine's end of a running runner.
+#[derive(Debug)]
+pub(super) struct Runner {
+    pub(super) desk: Arc<Desk>,
+    batches: UnboundedSender<Vec<Task>>,
+    thread: JoinHandle<()>,
+}
+
+impl Runner {
+    /// Starts the thread. Errors: no thread or no descriptor to be had.
+    pub(super) fn start(tools: Tools) -> Result<Runner> {
+        let desk = Arc::new(Desk::new()?);
+        let (batches, orders) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let at_desk = Arc::clone(&desk);
+        let body = move || runtime.block_on(serve(&at_desk, orders, &tools));
+        let thread = std::thread::Builder::new().name("runner".to_string()).spawn(body)?;
+        Ok(Runner { desk, batches, thread })
+    }
+
+    /// Lays a batch down to be run in order.
+    pub(super) fn run(&self, tasks: Vec<Task>) -> Result<()> {
+        self.desk.begin_batch();
+        self.batches.send(tasks).map_err(|_| Error::failed("the runner's thread has ended"))
+    }
+
+    /// Whether the thread is still there.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.thread.is_finished()
+    }
+}
+
+async fn serve(desk: &Desk, mut orders: UnboundedReceiver<Vec<Task>>, tools: &Tools) {
+    while let Some(tasks) = orders.recv().await {
+        for task in tasks {
+            if !desk.may_begin() {
+                break;
+            }
+            let started_at_ms = tools.clock.now_ms();
+            let ending = run_one(desk, &task, tools).await;
+            desk.put(Finished { task, ending, started_at_ms, finished_at_ms: tools.clock.now_ms() });
+        }
+        desk.end_batch();
+    }
+}
+
+async fn run_one(desk: &Desk, task: &Task, tools: &Tools) -> Ending {
+    let Some(registered) = tools.registry.get(&task.job) else { return Ending::UnknownJob };
+    let cx = context(task, registered, tools.worker);
+    match &registered.handler {
+        Handler::Exec(command) => {
+            let mut output = |line: exec::OutputLine| log_output(tools, task, &line);
+            exec::run(command, &cx, &task.param, &registered.policy, desk.abandon(), &mut output)
+        }
+        Handler::Rust(start) => match catch_unwind(AssertUnwindSafe(|| start(task.codec, &task.param, cx))) {
+            Ok(Ok(future)) => run_future(desk, future, registered.policy.timeout_ms).await,
+            Ok(Err(reason)) => Ending::Undecodable(reason),
+            Err(panic) => Ending::Failed(Cause::Panic(panic_text(&*panic))),
+        },
+    }
+}
+
+fn context(task: &Task, registered: &Registered, worker: u32) -> Context {
+    Context {
+        task: task.id,
+        job: task.job.clone(),
+        attempt: task.attempts_charged.saturating_add(1),
+        max_attempts: task.max_attempts.unwrap_or(registered.policy.max_attempts),
+        priority: task.priority,
+        worker,
+    }
+}
+
+/// Polls a job to its end, its timeout, or until it is broken off; then its future is dropped.
+async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>) -> Ending {
+    let mut broken_off = pin!(desk.broken_off());
+    let mut timed_out = pin!(async {
+        match timeout_ms {
+            Some(after_ms) => tokio::time::sleep(Duration::from_millis(after_ms)).await,
+            None => std::future::pending().await,
+        }
+    });
+    poll_fn(|cx| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(Poll::Ready(Ok(outcome))) => return Poll::Ready(Ending::Answered(outcome)),
+            Ok(Poll::Ready(Err(e))) => return Poll::Ready(Ending::Failed(Cause::Error(e.message().to_string()))),
+            Err(panic) => return Poll::Ready(Ending::Failed(Cause::Panic(panic_text(&*panic)))),
+            Ok(Poll::Pending) => {}
+        }
+        if broken_off.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ending::Interrupted);
+        }
+        match timed_out.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ending::Failed(Cause::Timeout { after_ms: timeout_ms.unwrap_or(0) })),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without words"))
+}
+
+fn log_output(tools: &Tools, task: &Task, line: &exec::OutputLine) {
+    let mut lines = tools.journal.lines();
+    let level = if line.stderr { log::Level::Warn } else { log::Level::Info };
+    let from: &str = if line.stderr { "stderr" } else { "stdout" };
+    let tags: [(&str, &dyn std::fmt::Display); 3] = [("task", &task.id), ("job", &task.job), ("from", &from)];
+    lines.add(tools.clock.now_ms(), level, &tags, format_args!("{}", line.text));
+    tools.journal.append(&lines);
+}
