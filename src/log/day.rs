@@ -24,6 +24,12 @@ pub(super) fn name_of(date: NaiveDate) -> String {
     format!("rowmill-{date}.log")
 }
 
+/// The day of a file's name; `None` for other files.
+pub(super) fn date_of(name: &str) -> Option<NaiveDate> {
+    let date = name.strip_prefix("rowmill-")?.strip_suffix(".log")?;
+    if date.len() == 10 { date.parse().ok() } else { None }
+}
+
 /// Today's file, open for appending.
 #[derive(Debug)]
 pub(super) struct DayFile {

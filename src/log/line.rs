@@ -4,9 +4,7 @@
 //! for a tag: control characters are escaped, values that would run on are quoted, and a text that begins like a tag
 //! gets a dash in front. So the tags of a line end at the first word that is none, and a filter on them is exact.
 
-#[cfg(test)]
-use super::stamp;
-use super::stamp::Stamp;
+use super::stamp::{self, Stamp};
 use crate::clock::Millis;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -196,7 +194,6 @@ fn split_key(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     (end > 0 && bytes[end] == b'=').then(|| (&bytes[..end], &bytes[end + 1..]))
 }
 
-#[cfg(test)]
 /// The tags of a line (without its newline), or `None` when it is not a line of this log.
 pub(super) fn tags_of(line: &[u8]) -> Option<Tags<'_>> {
     if !stamp::is_at_start_of(line) {
@@ -209,13 +206,11 @@ pub(super) fn tags_of(line: &[u8]) -> Option<Tags<'_>> {
     Some(Tags { rest: &rest[level.len()..] })
 }
 
-#[cfg(test)]
 /// The tags of a line, in order: key, and value as it is written.
 pub(super) struct Tags<'a> {
     rest: &'a [u8],
 }
 
-#[cfg(test)]
 impl<'a> Iterator for Tags<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
@@ -227,7 +222,6 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-#[cfg(test)]
 fn value_len(bytes: &[u8]) -> Option<usize> {
     if bytes.first() != Some(&b'"') {
         return Some(bytes.iter().position(|byte| *byte == b' ').unwrap_or(bytes.len()));

@@ -3,10 +3,12 @@
 //! All threads of all processes append to the one file. A batch of [`Lines`] is one write(2) to a handle opened for
 //! appending, so whole lines of different writers follow each other and none is torn. The log never stops the work:
 //! what cannot be written is dropped and counted, and the count is a line of its own once writing works again.
+//! [`read`] is the other side: a day's lines, chosen by their tags, and those that are still to come.
 
 mod day;
 mod facade;
 mod line;
+pub mod read;
 mod stamp;
 
 pub use line::Lines;

@@ -72,7 +72,6 @@ impl Stamp {
     }
 }
 
-#[cfg(test)]
 /// Whether bytes begin with a time as it is written here.
 pub(super) fn is_at_start_of(bytes: &[u8]) -> bool {
     const SHAPE: &[u8; WIDTH] = b"0000-00-00T00:00:00.000+00:00";
