@@ -1,0 +1,119 @@
+//! The file of the day: its name, its opening, and the link `rowmill.log` that points at today's.
+//!
+//! The handle is kept and checked before each write: another day, or a file that is no longer in the folder, and the
+//! right one is opened or made again, the folder included. Nothing here waits for another process: many may open,
+//! write and move the link at once.
+
+use super::stamp::Stamp;
+use crate::clock::Millis;
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// The name of the link to today's file.
+const LINK: &str = "rowmill.log";
+
+/// After so long the path is looked at again: a file that was moved away still counts as linked.
+const LOOK_EVERY_MS: Millis = 1000;
+
+/// The name of a day's file.
+pub(super) fn name_of(date: NaiveDate) -> String {
+    format!("rowmill-{date}.log")
+}
+
+/// The day of a file's name; `None` for other files.
+pub(super) fn date_of(name: &str) -> Option<NaiveDate> {
+    let date = name.strip_prefix("rowmill-")?.strip_suffix(".log")?;
+    if date.len() == 10 { date.parse().ok() } else { None }
+}
+
+/// Today's file, open for appending.
+#[derive(Debug)]
+pub(super) struct DayFile {
+    dir: PathBuf,
+    stamp: Stamp,
+    date: NaiveDate,
+    file: Option<File>,
+    looked_ms: Millis,
+}
+
+impl DayFile {
+    pub(super) fn new(dir: PathBuf, zone: Tz) -> DayFile {
+        DayFile { dir, stamp: Stamp::new(zone), date: NaiveDate::MIN, file: None, looked_ms: 0 }
+    }
+
+    /// The path of the file of the day of `now_ms`.
+    pub(super) fn path(&mut self, now_ms: Millis) -> PathBuf {
+        self.dir.join(name_of(self.stamp.date(now_ms)))
+    }
+
+    /// The file of the day of `now_ms`; opened, and made with its folder, when the one in hand is not it.
+    pub(super) fn ready(&mut self, now_ms: Millis) -> io::Result<&File> {
+        let date = self.stamp.date(now_ms);
+        if date != self.date || !self.is_in_place(now_ms) {
+            self.forget();
+            self.date = date;
+        }
+        if self.file.is_none() {
+            self.file = Some(open(&self.dir, &name_of(date))?);
+            self.looked_ms = now_ms;
+            point_link(&self.dir, &name_of(date));
+        }
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Closes the file, so that the next use opens it anew.
+    pub(super) fn forget(&mut self) {
+        self.file = None;
+    }
+
+    fn is_in_place(&mut self, now_ms: Millis) -> bool {
+        let Some(file) = &self.file else { return false };
+        let Ok(ours) = file.metadata() else { return false };
+        if ours.nlink() == 0 {
+            return false;
+        }
+        if (now_ms - self.looked_ms).unsigned_abs() < LOOK_EVERY_MS.unsigned_abs() {
+            return true;
+        }
+        self.looked_ms = now_ms;
+        let name = name_of(self.date);
+        // Two processes at midnight can move the link in the wrong order; whoever looks next puts it right.
+        point_link(&self.dir, &name);
+        self.dir.join(name).metadata().is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino()))
+    }
+}
+
+fn open(dir: &Path, name: &str) -> io::Result<File> {
+    let path = dir.join(name);
+    let open = || OpenOptions::new().append(true).create(true).mode(0o640).open(&path);
+    match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
+            open()
+        }
+        done => done,
+    }
+}
+
+/// Points the link at a file of its own folder. A link that cannot be made is a pity, never a reason to stop; and what
+/// is not a link is somebody's file, and left alone.
+///
+/// The new link is made beside it and moved over it, so that readers always find one. Its name follows from where it
+/// points: whoever makes it at the same time, or died between the two steps, made the same, and any of them may move it.
+fn point_link(dir: &Path, name: &str) {
+    let link = dir.join(LINK);
+    match std::fs::read_link(&link) {
+        Ok(target) if target.as_os_str() == name => return,
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return,
+        _ => {}
+    }
+    let fresh = dir.join(format!(".{name}.link"));
+    let made = symlink(name, &fresh);
+    if made.is_ok() || made.is_err_and(|e| e.kind() == io::ErrorKind::AlreadyExists) {
+        let _ = std::fs::rename(&fresh, &link);
+    }
+}
