@@ -218,6 +218,7 @@ fn what_is_wrong_at_the_top_is_said_with_its_place() {
         ("database = 'amqp://db/q'", "1:12: `amqp://` is not a known database", "rowmill.db"),
         ("database = ':memory:'", "1:12: the database must be a file that other processes can open by its path", ""),
         ("[job]\nname = 'a'", "1:1: `job` must be written as [[job]], with two brackets, not a table", ""),
+        ("job = [{ name = 'ü', command = ['x'], y = 1 }]", "1:39: unknown key `y` in [[job]]", ""),
         ("job = ['a']", "1:8: `job` must be written as [[job]], not text", ""),
     ] {
         assert_only_problem(text, wanted, hint);
@@ -339,6 +340,8 @@ fn all_problems_are_found_in_the_order_of_the_file() {
     let places: Vec<String> = problems(None, dir.path(), &no_env, &["a"]).iter().map(|p| p.place.to_string()).collect();
     let wanted = ["1:10", "2:1", "3:1", "7:8", "9:1"].map(|place| format!("rowmill.toml:{place}"));
     assert_eq!(places, wanted);
+    let first = Config::load(None, dir.path(), &no_env).unwrap_err();
+    assert!(first.to_string().starts_with(&wanted[0]), "{first}");
 }
 
 #[test]

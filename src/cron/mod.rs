@@ -90,10 +90,8 @@ impl Cron {
 
     /// The last due time in `(after_ms, now_ms]`, in UTC milliseconds. The work does not grow with the gap.
     pub fn latest_due(&self, after_ms: i64, now_ms: i64, zone: Tz) -> Option<i64> {
-        // Nothing due is the common case, and one step forward answers it.
-        self.next_after(after_ms, zone).filter(|next_ms| *next_ms <= now_ms)?;
         let latest = self.pattern.find_previous_occurrence(&instant(now_ms, zone)?, true).ok()?.timestamp_millis();
-        Some(latest).filter(|latest_ms| *latest_ms > after_ms && *latest_ms <= now_ms)
+        Some(latest).filter(|latest_ms| *latest_ms > after_ms)
     }
 
     /// Every due time in `(after_ms, now_ms]`, earliest first, found one by one: take only as many as are wanted.

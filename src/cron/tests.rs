@@ -86,6 +86,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("@reboot", Some(0), "`@reboot` is not a nickname"),
         ("@daily 5", Some(7), "nothing may follow `@daily`"),
         ("0 0 * * ä", Some(8), "`\\u{e4}` has no meaning here"),
+        ("0 0\n* * *", Some(3), "`\\n` has no meaning here"),
         ("0 0 30 2 *", None, "it is never due"),
     ] {
         let e = Cron::parse(cron).expect_err(cron);
