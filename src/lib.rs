@@ -24,6 +24,8 @@
 //! *Invariant:* every write transaction is short, begins IMMEDIATE behind the write gate, and is bounded in rows.
 
 pub mod clock;
+pub mod config;
+pub mod cron;
 pub mod error;
 pub mod log;
 pub mod store;

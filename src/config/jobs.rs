@@ -1,0 +1,156 @@
+//! The `[[job]]` entries: a name, the program that is started, and what its failures cost.
+//!
+//! The environment of a program is put together here, once, from the lookup that the caller handed in: a short list
+//! of variables that nearly every program needs, then what the entry asks for.
+
+use super::page::{Page, Wrong};
+use super::read::path_in;
+use super::section::Section;
+use super::{Config, JobEntry, Lookup};
+use crate::task::{Backoff, Policy, span_text};
+use crate::work::exec::Command;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use toml::Spanned;
+
+pub(super) const KEYS: &[&str] =
+    &["name", "command", "timeout", "grace", "max_attempts", "backoff", "env", "pass_env", "cwd"];
+
+/// The policy of executables that say nothing else.
+pub(super) fn default_policy() -> Policy {
+    Policy { timeout_ms: Some(3_600_000), ..Policy::default() }
+}
+
+/// Reads every entry; those that are wrong are noted and left out.
+pub(super) fn read(top: &Section<'_, '_>, config: &Config, env: Lookup<'_>) -> Vec<JobEntry> {
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    let mut jobs = Vec::new();
+    for section in top.sections("job", "[[job]]", KEYS) {
+        let name = section.name("name");
+        if let Some(name) = &name {
+            note_twice(section.page(), &mut lines, name, "job");
+        }
+        let policy = policy(&section);
+        let cwd = section.parsed("cwd", "a path in quotes", |text| path_in(&config.folder, text));
+        let argv = argv(&section, &config.folder);
+        let env = environment(&section, &config.basic_env, env);
+        if let (Some(name), Some(argv)) = (name, argv) {
+            let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
+            let place = section.page().place(section.at());
+            jobs.push(JobEntry { name: name.into_inner(), command: Command { argv, cwd, env }, policy, place });
+        }
+    }
+    jobs
+}
+
+/// Notes that a name was given before, with the line of that.
+pub(super) fn note_twice(page: &Page<'_>, lines: &mut HashMap<String, usize>, name: &Spanned<String>, what: &str) {
+    let at = name.span().start;
+    let Some(first) = lines.get(name.get_ref()) else {
+        lines.insert(name.get_ref().clone(), at);
+        return;
+    };
+    let wrong = Wrong::new(format!("there are two {what}s with the name `{}`", name.get_ref()));
+    page.wrong(at, wrong.hint(format!("the other is at {}: rename one of them", page.place(*first))));
+}
+
+fn policy(section: &Section<'_, '_>) -> Policy {
+    let default = default_policy();
+    let timeout_ms = match section.raw("timeout").and_then(|v| v.get_ref().as_str()) {
+        Some("none") => None,
+        _ => match section.span_ms("timeout") {
+            Some(ms) if *ms.get_ref() == 0 => {
+                let wrong = Wrong::new("`timeout` must be longer than 0");
+                section.page().wrong(ms.span().start, wrong.hint("\"none\" lets the job run as long as it likes"));
+                default.timeout_ms
+            }
+            Some(ms) => Some(ms.into_inner()),
+            None => default.timeout_ms,
+        },
+    };
+    let max_attempts = section.number("max_attempts", 1, 1_000).and_then(|n| u32::try_from(n).ok());
+    Policy {
+        max_attempts: max_attempts.unwrap_or(default.max_attempts),
+        backoff: backoff(section).unwrap_or(default.backoff),
+        timeout_ms,
+        grace_ms: section.span_ms("grace").map_or(default.grace_ms, Spanned::into_inner),
+    }
+}
+
+fn backoff(section: &Section<'_, '_>) -> Option<Backoff> {
+    let section = section.section("backoff", "backoff", &["first", "factor", "max"])?;
+    let default = Backoff::default();
+    let backoff = Backoff {
+        first_ms: section.span_ms("first").map_or(default.first_ms, Spanned::into_inner),
+        factor: section.fraction("factor", 1.0).unwrap_or(default.factor),
+        max_ms: section.span_ms("max").map_or(default.max_ms, Spanned::into_inner),
+    };
+    if backoff.first_ms > backoff.max_ms {
+        let (first, max) = (span_text(backoff.first_ms), span_text(backoff.max_ms));
+        let wrong = Wrong::new(format!("backoff begins with {first}, which is longer than its longest, {max}"));
+        section.page().wrong(section.at(), wrong.hint("set both `first` and `max`; max is 1h unless it is set"));
+    }
+    Some(backoff)
+}
+
+/// The program and its arguments. A program with a slash becomes absolute; one without is left for the PATH.
+fn argv(section: &Section<'_, '_>, folder: &Path) -> Option<Vec<OsString>> {
+    let example = "command is a list: the program, then each of its arguments, as in [\"php\", \"jobs/mail.php\"]";
+    if section.raw("command").is_none() {
+        section.lacks("command", example);
+    }
+    let list = section.texts("command")?;
+    let Some(program) = list.get_ref().first().filter(|program| !program.get_ref().is_empty()) else {
+        section.page().wrong(list.span().start, Wrong::new("`command` names no program").hint(example));
+        return None;
+    };
+    let program = match program.get_ref().contains('/') {
+        true => folder.join(program.get_ref()).into_os_string(),
+        false => OsString::from(program.get_ref()),
+    };
+    let arguments = list.get_ref().iter().skip(1).map(|argument| OsString::from(argument.get_ref()));
+    Some(std::iter::once(program).chain(arguments).collect())
+}
+
+/// What the executable finds in its environment: the short list, then `pass_env`, then `env`.
+fn environment(
+    section: &Section<'_, '_>,
+    basic_env: &BTreeMap<String, String>,
+    env: Lookup<'_>,
+) -> BTreeMap<String, String> {
+    let mut all = basic_env.clone();
+    let is_variable = |name: &str, at: usize| {
+        let fine = !name.is_empty() && !name.contains(['=', '\0']);
+        if !fine {
+            let what = format!("`{}` cannot be the name of a variable", name.escape_debug());
+            section.page().wrong(at, Wrong::new(what).hint("a name is not empty, and contains no `=`"));
+        }
+        fine
+    };
+    for name in section.texts("pass_env").map(Spanned::into_inner).unwrap_or_default() {
+        if is_variable(name.get_ref(), name.span().start)
+            && let Some(value) = env(name.get_ref())
+        {
+            all.insert(name.into_inner(), value);
+        }
+    }
+    for (name, value) in section.pairs("env") {
+        if is_variable(&name, value.span().start) {
+            all.insert(name, value.into_inner());
+        }
+    }
+    all
+}
+
+/// The file that `command` would start, if there is one that may be executed.
+pub(super) fn program_of(command: &Command) -> Option<PathBuf> {
+    let program = Path::new(command.argv.first()?);
+    let candidates: Vec<PathBuf> = match program.is_absolute() {
+        true => vec![program.to_path_buf()],
+        false => {
+            std::env::split_paths(command.env.get("PATH")?).map(|dir| command.cwd.join(dir).join(program)).collect()
+        }
+    };
+    candidates.into_iter().find(|file| super::scripts::is_executable_file(file))
+}

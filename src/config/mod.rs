@@ -1,0 +1,137 @@
+//! The configuration: `rowmill.toml`, read into values that need no further checks.
+//!
+//! Every key has a default, and no file at all is a configuration too. Relative paths are relative to the folder of
+//! the file. Nothing here reads the environment: the lookup is handed in. [`Config::load`] fails with the first thing
+//! that is wrong; [`problems`] lists all of them, and what is only worth knowing, each with its line and column.
+
+mod check;
+mod jobs;
+mod page;
+mod read;
+mod schedules;
+mod scripts;
+mod section;
+mod start;
+
+pub use check::problems;
+pub use page::{Place, Problem};
+pub use read::database_path;
+pub use start::{Started, init};
+
+use crate::cron::Cron;
+use crate::error::{Error, Result};
+use crate::store::Durability;
+use crate::task::Policy;
+use crate::work::exec::Command;
+use chrono_tz::Tz;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What variable has which value; the program hands in the environment, a test whatever it likes.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The name of the file that is looked for in a folder.
+pub const FILE_NAME: &str = "rowmill.toml";
+
+/// Everything that can be configured, with the defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder that relative paths are relative to: that of the file. Absolute.
+    pub folder: PathBuf,
+    /// The file that was read; `None` when there was none.
+    pub file: Option<PathBuf>,
+    /// The SQLite file. Absolute; it need not exist.
+    pub database: PathBuf,
+    /// The number of workers at first use of a database: 1 to 4096.
+    pub workers: u32,
+    /// The zone of log days, and of schedules that name none.
+    pub timezone: Tz,
+    /// What a commit survives.
+    pub durability: Durability,
+    /// The folder of the log files. Absolute; it need not exist.
+    pub log_dir: PathBuf,
+    /// Records below it are left out of the log.
+    pub log_level: log::LevelFilter,
+    /// The folder whose executable files are jobs. Absolute; it need not exist.
+    pub scripts_dir: PathBuf,
+    /// How long a worker without work stays, in milliseconds.
+    pub linger_ms: u64,
+    /// The `[[job]]` entries, in the order of the file; no two have one name.
+    pub jobs: Vec<JobEntry>,
+    /// The `[[schedule]]` entries, in the order of the file; no two have one name.
+    pub schedules: Vec<ScheduleEntry>,
+    /// The variables that every executable gets.
+    basic_env: BTreeMap<String, String>,
+}
+
+/// An executable that is a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobEntry {
+    /// The name in the rows.
+    pub name: String,
+    /// What is started. Its `env` is complete but for `ROWMILL_*`; a program without a slash is looked up in that PATH
+    /// when it is started, any other is absolute.
+    pub command: Command,
+    /// What its failures cost.
+    pub policy: Policy,
+    /// Where it comes from: a line of the file, or a script.
+    pub place: Place,
+}
+
+/// A named cron entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleEntry {
+    /// Its name.
+    pub name: String,
+    /// When it is due.
+    pub cron: Cron,
+    /// The expression as it was written.
+    pub cron_text: String,
+    /// The zone in which it is due.
+    pub timezone: Tz,
+    /// The name of the job that it asks for; whether there is such a job, only [`problems`] looks.
+    pub job: String,
+    /// What the job is given, as JSON; empty when nothing is given.
+    pub param: String,
+    /// Larger runs first; -2147483648 to 2147483647.
+    pub priority: i64,
+    /// Whether it asks for anything at all.
+    pub enabled: bool,
+    /// Where its job is named in the file.
+    pub place: Place,
+}
+
+impl Config {
+    /// Reads `explicit`, or else `rowmill.toml` in `folder` if it is there, or else takes the defaults with paths
+    /// relative to `folder`. A relative `explicit` is relative to `folder` too. Reads only; may be called again.
+    ///
+    /// Errors are usage errors that name the first wrong place as `FILE:LINE:COLUMN: what`, or a file that cannot be
+    /// read.
+    pub fn load(explicit: Option<&Path>, folder: &Path, env: Lookup<'_>) -> Result<Config> {
+        let (config, problems) = read::read(explicit, folder, env)?;
+        match problems.into_iter().find(|p| !p.remark) {
+            Some(first) => Err(first.into()),
+            None => Ok(config),
+        }
+    }
+
+    /// The jobs of the scripts folder, sorted by name: every executable file in it that is not hidden. A folder that is
+    /// missing has none. A script that has the name of a `[[job]]` is a usage error that names both.
+    pub fn scripts(&self) -> Result<Vec<JobEntry>> {
+        let (scripts, _) = scripts::find(self)?;
+        for script in &scripts {
+            if let Some(problem) = scripts::clash(script, &self.jobs) {
+                return Err(problem.into());
+            }
+        }
+        Ok(scripts)
+    }
+}
+
+/// An error of reading `path`, in words.
+fn cannot_read(path: &Path, e: &std::io::Error) -> Error {
+    Error::usage(format!("cannot read {}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! From the text of the file to the values of [`Config`].
+//!
+//! What is missing or wrong is left at its default, so that the rest of the file is looked at all the same; it is the
+//! caller who decides whether a configuration with problems is used.
+
+use super::page::{Page, Problem, Wrong};
+use super::section::Section;
+use super::{Config, FILE_NAME, Lookup, cannot_read, jobs, schedules};
+use crate::error::{Error, Result};
+use crate::store::Durability;
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read};
+use std::path::{self, Path, PathBuf};
+use toml::Spanned;
+
+pub(super) const KEYS: &[&str] = &[
+    "database",
+    "workers",
+    "timezone",
+    "durability",
+    "log_dir",
+    "log_level",
+    "scripts_dir",
+    "linger",
+    "job",
+    "schedule",
+];
+
+/// Far more than a person writes; a device or a database named by mistake is not read to its end.
+const LARGEST_BYTES: u64 = 4 << 20;
+
+/// What an executable gets of the environment without being asked for.
+const BASIC_ENV: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The configuration as far as it could be read, and everything that is wrong with the file.
+pub(super) fn read(explicit: Option<&Path>, folder: &Path, env: Lookup<'_>) -> Result<(Config, Vec<Problem>)> {
+    let folder = path::absolute(folder).map_err(|e| cannot_read(folder, &e))?;
+    let (shown, file) = match explicit {
+        Some(file) => (file.display().to_string(), folder.join(file)),
+        None => (FILE_NAME.to_string(), folder.join(FILE_NAME)),
+    };
+    let bytes = match bytes_of(&file) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == ErrorKind::NotFound && explicit.is_none() => {
+            return Ok((defaults(folder, None, env), Vec::new()));
+        }
+        Err(e) => return Err(cannot_read(&file, &e).hint("see that the file is there, and may be read by this user")),
+    };
+    if bytes.len() as u64 > LARGEST_BYTES {
+        return Err(Error::usage(format!("{shown} is longer than 4 MiB: it cannot be a configuration")));
+    }
+    let folder = file.parent().map_or(folder, Path::to_path_buf);
+    let mut config = defaults(folder, Some(file), env);
+    let (text, cut) = match std::str::from_utf8(&bytes) {
+        Ok(text) => (text, None),
+        Err(e) => (std::str::from_utf8(&bytes[..e.valid_up_to()]).unwrap_or_default(), Some(e.valid_up_to())),
+    };
+    let page = Page::new(shown, text);
+    if let Some(at) = cut {
+        page.wrong(at, Wrong::new("this is not UTF-8").hint("save the file in UTF-8"));
+    } else if let Some(tree) = page.tree() {
+        fill(&mut config, &Section::open(&page, tree.get_ref(), 0, "the file", KEYS), env);
+    }
+    Ok((config, page.into_problems()))
+}
+
+fn bytes_of(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
+    let found = BASIC_ENV.iter().filter_map(|name| Some(((*name).to_string(), env(name).filter(|v| !v.is_empty())?)));
+    let mut basic_env: BTreeMap<String, String> = found.collect();
+    basic_env.entry("PATH".to_string()).or_insert_with(|| DEFAULT_PATH.to_string());
+    Config {
+        database: folder.join("rowmill.db"),
+        workers: 4,
+        timezone: chrono_tz::UTC,
+        durability: Durability::Full,
+        log_dir: folder.join("logs"),
+        log_level: log::LevelFilter::Info,
+        scripts_dir: folder.join("scripts"),
+        linger_ms: 90_000,
+        jobs: Vec::new(),
+        schedules: Vec::new(),
+        basic_env,
+        file,
+        folder,
+    }
+}
+
+fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
+    let folder = config.folder.clone();
+    let file_of = |key| top.parsed(key, "a path in quotes", |text| path_in(&folder, text)).map(Spanned::into_inner);
+    let database = top.parsed("database", "a path in quotes", |text| database_in(&folder, text));
+    config.database = database.map_or(config.database.clone(), Spanned::into_inner);
+    config.log_dir = file_of("log_dir").unwrap_or(config.log_dir.clone());
+    config.scripts_dir = file_of("scripts_dir").unwrap_or(config.scripts_dir.clone());
+    config.workers = workers(top).unwrap_or(config.workers);
+    config.timezone = top.zone("timezone").unwrap_or(config.timezone);
+    let durability = top.parsed("durability", "\"full\" or \"normal\"", |text| match text {
+        "full" => Ok(Durability::Full),
+        "normal" => Ok(Durability::Normal),
+        _ => Err(Wrong::new(format!("`durability` must be \"full\" or \"normal\", not `{text}`"))
+            .hint("full survives a power cut; normal is faster, and may lose the last moments before one")),
+    });
+    config.durability = durability.map_or(config.durability, Spanned::into_inner);
+    let levels = "off, error, warn, info, debug or trace";
+    let log_level = top.parsed("log_level", levels, |text| {
+        text.parse().map_err(|_| Wrong::new(format!("`log_level` must be {levels}, not `{text}`")))
+    });
+    config.log_level = log_level.map_or(config.log_level, Spanned::into_inner);
+    config.linger_ms = top.span_ms("linger").map_or(config.linger_ms, Spanned::into_inner);
+    config.jobs = jobs::read(top, config, env);
+    config.schedules = schedules::read(top, config.timezone);
+}
+
+fn workers(top: &Section<'_, '_>) -> Option<u32> {
+    let raw = top.raw("workers")?;
+    if raw.get_ref().as_str() == Some("auto") {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        return Some(u32::try_from(processors).unwrap_or(u32::MAX).min(4096));
+    }
+    if raw.get_ref().is_str() {
+        let wrong = Wrong::new("`workers` must be an integer from 1 to 4096, or \"auto\"");
+        top.page().wrong(raw.span().start, wrong.hint("\"auto\" is one for each processor"));
+        return None;
+    }
+    top.number("workers", 1, 4096).and_then(|n| u32::try_from(n).ok())
+}
+
+/// A path that is relative to `folder` unless it is absolute.
+pub(super) fn path_in(folder: &Path, text: &str) -> std::result::Result<PathBuf, Wrong> {
+    match text {
+        "" => Err(Wrong::new("a path cannot be empty")),
+        _ => Ok(folder.join(text)),
+    }
+}
+
+fn database_in(folder: &Path, text: &str) -> std::result::Result<PathBuf, Wrong> {
+    let sqlite = "write the path of an SQLite file, such as \"rowmill.db\"";
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    let path = match text.strip_prefix("sqlite:") {
+        Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
+        None => match scheme.as_deref() {
+            Some("postgres" | "postgresql") => {
+                return Err(Wrong::new("this version speaks SQLite only, not PostgreSQL").hint(sqlite));
+            }
+            Some(scheme) => return Err(Wrong::new(format!("`{scheme}://` is not a known database")).hint(sqlite)),
+            None => text,
+        },
+    };
+    if path.starts_with(":memory:") || path.starts_with("file:") {
+        return Err(Wrong::new("the database must be a file that other processes can open by its path").hint(sqlite));
+    }
+    if path.contains('\0') {
+        return Err(Wrong::new("the database's path contains a NUL character"));
+    }
+    path_in(folder, path)
+}
+
+/// The file of a database as people name it: a path, or `sqlite:` and a path; relative ones to `folder`. Anything else
+/// is a usage error.
+pub fn database_path(text: &str, folder: &Path) -> Result<PathBuf> {
+    let folder = path::absolute(folder).map_err(|e| cannot_read(folder, &e))?;
+    database_in(&folder, text).map_err(Error::from)
+}
