@@ -1,0 +1,227 @@
+//! What a program writes, as lines, in bounded memory.
+//!
+//! Three bounds hold. A line of more than [`LINE`] bytes is split, between characters. After [`TOTAL`] bytes of stdout
+//! and stderr together (line ends count) nothing more is delivered, only counted. And whatever is delivered or not, the
+//! last [`TAIL`] bytes of stderr are kept, since the last words are those that tell why it failed.
+
+use super::OutputLine;
+
+/// The longest line that is delivered whole, in bytes as written.
+pub(super) const LINE: usize = 4 * 1024;
+
+/// How much is delivered in one run, in bytes as written.
+pub(super) const TOTAL: usize = 1024 * 1024;
+
+/// The most that is kept of stderr, in bytes.
+pub(super) const TAIL: usize = 2 * 1024;
+
+/// The lines of one run.
+pub(super) struct Lines<'a> {
+    output: &'a mut dyn FnMut(OutputLine),
+    stdout: Line,
+    stderr: Line,
+    tail: Tail,
+    left: usize,
+    dropped: u64,
+}
+
+impl<'a> Lines<'a> {
+    /// No output yet; lines will be given to `output`.
+    pub(super) fn new(output: &'a mut dyn FnMut(OutputLine)) -> Lines<'a> {
+        let line = |stderr| Line { stderr, bytes: Vec::new(), split: false };
+        Lines { output, stdout: line(false), stderr: line(true), tail: Tail::default(), left: TOTAL, dropped: 0 }
+    }
+
+    /// Takes what was read from one of the two pipes.
+    pub(super) fn take(&mut self, stderr: bool, bytes: &[u8]) {
+        if stderr {
+            self.tail.push(bytes);
+        }
+        let (kept, over) = bytes.split_at(bytes.len().min(self.left));
+        self.left -= kept.len();
+        self.dropped += over.len() as u64;
+        let line = if stderr { &mut self.stderr } else { &mut self.stdout };
+        line.push(kept, self.output);
+    }
+
+    /// Delivers the lines that had no end, says how much was dropped, and gives the tail of stderr.
+    pub(super) fn finish(mut self) -> String {
+        for line in [&mut self.stdout, &mut self.stderr] {
+            if !line.bytes.is_empty() {
+                line.end(self.output);
+            }
+        }
+        if self.dropped > 0 {
+            let text = format!("({} bytes of output above {TOTAL} were dropped)", self.dropped);
+            (self.output)(OutputLine { stderr: true, text });
+        }
+        self.tail.text()
+    }
+}
+
+/// The line that is being written to one pipe.
+struct Line {
+    stderr: bool,
+    bytes: Vec<u8>,
+    /// Whether a piece of it was delivered already.
+    split: bool,
+}
+
+impl Line {
+    fn push(&mut self, mut bytes: &[u8], output: &mut dyn FnMut(OutputLine)) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.extend(&bytes[..end], output);
+            self.end(output);
+            bytes = &bytes[end + 1..];
+        }
+        self.extend(bytes, output);
+    }
+
+    fn extend(&mut self, mut bytes: &[u8], output: &mut dyn FnMut(OutputLine)) {
+        while self.bytes.len() + bytes.len() > LINE {
+            let (fitting, rest) = bytes.split_at(LINE - self.bytes.len());
+            self.bytes.extend_from_slice(fitting);
+            bytes = rest;
+            let piece = whole_characters(&self.bytes);
+            output(OutputLine {
+                stderr: self.stderr,
+                text: String::from_utf8_lossy(&self.bytes[..piece]).into_owned(),
+            });
+            self.bytes.drain(..piece);
+            self.split = true;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn end(&mut self, output: &mut dyn FnMut(OutputLine)) {
+        let text = self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes);
+        if !(self.split && text.is_empty()) {
+            output(OutputLine { stderr: self.stderr, text: String::from_utf8_lossy(text).into_owned() });
+        }
+        self.bytes.clear();
+        self.split = false;
+    }
+}
+
+/// How many of the bytes stand before a character that began at their end and is not complete; all if there is none.
+fn whole_characters(bytes: &[u8]) -> usize {
+    for (back, byte) in (1..=3).zip(bytes.iter().rev()) {
+        let length = match byte {
+            0x80..=0xbf => continue,
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf7 => 4,
+            _ => 1,
+        };
+        return if length > back { bytes.len() - back } else { bytes.len() };
+    }
+    bytes.len()
+}
+
+/// The end of what was written to stderr.
+#[derive(Default)]
+struct Tail {
+    bytes: Vec<u8>,
+    cut: bool,
+}
+
+impl Tail {
+    fn push(&mut self, bytes: &[u8]) {
+        let fresh = &bytes[bytes.len().saturating_sub(TAIL)..];
+        self.cut |= fresh.len() < bytes.len();
+        self.bytes.extend_from_slice(fresh);
+        if self.bytes.len() > TAIL {
+            self.bytes.drain(..self.bytes.len() - TAIL);
+            self.cut = true;
+        }
+    }
+
+    /// Whole lines as far as possible, at most [`TAIL`] bytes; without NUL, which PostgreSQL takes in no text.
+    fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes).replace('\0', "\u{fffd}");
+        let text = text.trim_end();
+        let start = (text.len().saturating_sub(TAIL)..).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let kept = &text[start..];
+        let whole = match kept.split_once('\n') {
+            Some((_, rest)) if self.cut || start > 0 => rest,
+            _ => kept,
+        };
+        whole.trim().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes out of `chunks`, written to stdout or (true) stderr.
+    fn through(chunks: &[(bool, &[u8])]) -> (Vec<OutputLine>, String) {
+        let mut seen = Vec::new();
+        let mut output = |line| seen.push(line);
+        let mut lines = Lines::new(&mut output);
+        for (stderr, bytes) in chunks {
+            lines.take(*stderr, bytes);
+        }
+        let tail = lines.finish();
+        (seen, tail)
+    }
+
+    fn texts(chunks: &[(bool, &[u8])]) -> Vec<String> {
+        through(chunks).0.into_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_arrive() {
+        assert_eq!(texts(&[(false, b"a\nb"), (false, b"c\r\n\n"), (false, b"d")]), ["a", "bc", "", "d"]);
+        assert_eq!(texts(&[(false, b"a"), (true, b"x\n"), (false, b"b\n")]), ["x", "ab"], "the two pipes do not mix");
+        assert_eq!(texts(&[(false, b"\xff\x00\n")]), ["\u{fffd}\0"]);
+        assert!(texts(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_long_line_is_split_and_loses_nothing() {
+        let full = "x".repeat(LINE);
+        assert_eq!(texts(&[(false, format!("{full}\n").as_bytes())]), [full.as_str()]);
+        assert_eq!(texts(&[(false, format!("{full}\r\n").as_bytes())]), [full.as_str()]);
+        assert_eq!(texts(&[(false, format!("{full}y\nz\n").as_bytes())]), [full.as_str(), "y", "z"]);
+        for lead in 0..4 {
+            let text = "x".repeat(lead) + &"\u{1f33e}".repeat(3_000);
+            let pieces = texts(&[(false, text.as_bytes())]);
+            assert_eq!(pieces.concat(), text, "no character is torn");
+            assert!(
+                pieces
+                    .iter()
+                    .all(|piece| piece.len() <= LINE && piece.len() > LINE - 4 || piece.ends_with('\u{1f33e}'))
+            );
+            assert_eq!(pieces.len(), text.len().div_ceil(LINE));
+        }
+        let noise = vec![0xf0; 3 * LINE];
+        assert_eq!(texts(&[(false, &noise)]).concat().chars().count(), 3 * LINE);
+    }
+
+    #[test]
+    fn above_the_total_it_is_counted_and_dropped() {
+        let line = [b'x'; 1023].into_iter().chain([b'\n']).collect::<Vec<_>>();
+        let block = line.repeat(1024);
+        let (seen, _) = through(&[(false, &block), (true, b"12345"), (false, b"678")]);
+        assert_eq!(seen.len(), 1025);
+        assert!(seen[..1024].iter().all(|line| line.text.len() == 1023 && !line.stderr));
+        assert_eq!(seen[1024].text, "(8 bytes of output above 1048576 were dropped)");
+        let (seen, _) = through(&[(false, &block[1..]), (true, b"\n")]);
+        assert!(seen.len() == 1025 && seen[1024].text.is_empty(), "the last byte within the bound is delivered");
+    }
+
+    #[test]
+    fn the_tail_is_the_last_whole_lines_of_stderr() {
+        assert_eq!(through(&[(false, b"no\n"), (true, b"one\n"), (false, b"no\n"), (true, b"two\n\n")]).1, "one\ntwo");
+        let flood = b"0123456789abcdef\n".repeat(200_000);
+        let (_, tail) = through(&[(true, b"first\n"), (true, &flood), (true, b"the reason\n")]);
+        assert!(tail.len() <= TAIL && tail.len() > TAIL - 32, "{}", tail.len());
+        assert!(tail.starts_with("0123") && tail.ends_with("cdef\nthe reason"), "{tail}");
+        let (_, tail) = through(&[(true, &vec![b'x'; 10_000])]);
+        assert_eq!(tail.len(), TAIL, "one line that is too long is still better than nothing");
+        let (_, tail) = through(&[(true, &vec![0xff; 10_000])]);
+        assert!(tail.len() <= TAIL && tail.len() > TAIL - 3, "the bound holds after decoding: {}", tail.len());
+        assert_eq!(through(&[(true, b"a\0b")]).1, "a\u{fffd}b");
+    }
+}

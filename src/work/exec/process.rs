@@ -1,0 +1,77 @@
+//! A started program and its process group: signals to both, and the reaping.
+//!
+//! The leader's number is also its group's. As long as the leader is not reaped, neither can belong to anybody else;
+//! so every signal is sent before the reaping, and the reaping is always the last thing. A value that is dropped
+//! before that (because what the caller does with a line panicked) kills and reaps as well.
+
+use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open, pidfd_send_signal};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Child, ExitStatus};
+
+/// A child that leads a process group, and is not yet reaped.
+pub(super) struct Process {
+    child: Child,
+    group: Pid,
+    pidfd: OwnedFd,
+    reaped: bool,
+}
+
+impl Process {
+    /// Takes charge of `child`. If it cannot be watched it is killed and reaped, and the error says why.
+    pub(super) fn new(mut child: Child) -> Result<Process, String> {
+        let group = Pid::from_child(&child);
+        match pidfd_open(group, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(Process { child, group, pidfd, reaped: false }),
+            Err(e) => {
+                let _ = kill_process_group(group, Signal::KILL);
+                let _ = child.wait();
+                Err(format!("it was started, could not be watched ({e}), and was killed"))
+            }
+        }
+    }
+
+    /// Becomes readable when the program has ended.
+    pub(super) fn ended(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Asks the group to end. One that is stopped is let go on, since it could not answer otherwise.
+    pub(super) fn ask(&self) {
+        self.signal(Signal::TERM);
+        self.signal(Signal::CONT);
+    }
+
+    /// Kills the group.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Kills what is left of the group and reaps the leader; waits for its end.
+    pub(super) fn reap(mut self) -> io::Result<ExitStatus> {
+        self.end()
+    }
+
+    /// Errors are of no use here: either nobody is left, or it is somebody whom this user may not signal.
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.group, signal);
+        // A program can leave the group that it was to lead.
+        if getpgid(Some(self.group)) != Ok(self.group) {
+            let _ = pidfd_send_signal(&self.pidfd, signal);
+        }
+    }
+
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        self.kill();
+        self.reaped = true;
+        self.child.wait()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = self.end();
+        }
+    }
+}
