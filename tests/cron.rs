@@ -82,4 +82,22 @@ fn daemons_stand_side_by_side_and_end_at_once() {
     assert_eq!(machine(), before);
 }
 
+#[test]
+fn the_example_is_one_line_of_absolute_paths() {
+    let lines = example();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let words: Vec<&str> = lines[0].split(' ').skip(5).collect();
+    assert!(words[0].starts_with('/') && words[0].ends_with("/rowmill"), "{words:?}");
+    let config = words.iter().position(|word| *word == "--config").expect("it names its configuration");
+    assert!(words[1] == "tick" && words[config + 1].starts_with('/'), "{words:?}");
+    assert!(!lines[0].contains(['%', '>', '|', '~']), "the line runs as it stands");
+}
+
+/// The lines of `cron.example` that cron runs: no comments, no variables.
+fn example() -> Vec<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("cron.example")).unwrap();
+    let runs = |line: &&str| line.starts_with(['*', '@']) || line.starts_with(|c: char| c.is_ascii_digit());
+    text.lines().filter(runs).map(ToString::to_string).collect()
+}
+
 // ---- rowmill under cron: the line of cron.example, with `rowmill tick` ----
