@@ -23,14 +23,18 @@
 //! *Invariant:* what is final stays final; only `retry` of a dead task, asked for by a person, undoes it.
 //! *Invariant:* every write transaction is short, begins IMMEDIATE behind the write gate, and is bounded in rows.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cron;
 pub mod error;
 pub mod log;
+pub mod schedule;
 pub mod store;
 pub mod task;
 pub mod work;
 
-pub use task::Outcome;
+pub use cli::main;
+pub use error::{Error, Result};
+pub use task::{Outcome, Policy};
 pub use work::{Context, Job, JobError, Registry};

@@ -44,7 +44,7 @@ pub(super) struct Bench {
     pub(super) grace: Duration,
     /// How many rows the next fetch asks for: about what one batch's time suffices for.
     pub(super) rows: usize,
-    /// The worker's tag in the log, such as `3/10`.
+    /// Tasks that died in this worker's hands.
     pub(super) died: u64,
 }
 
@@ -151,25 +151,27 @@ impl Bench {
         for ((job, one), verdict) in names.iter().zip(settled).zip(verdicts) {
             let run_ms = one.finished_at_ms.saturating_sub(one.started_at_ms).max(0);
             let id = one.right.id();
-            let tags: [(&str, &dyn std::fmt::Display); 2] = [("task", &id), ("job", job)];
-            let mut add = |level, text: std::fmt::Arguments<'_>| lines.add(now_ms, level, &tags, text);
+            let (attempt, how) = charged(&one.settlement);
+            let tags: [(&str, &dyn std::fmt::Display); 3] = [("task", &id), ("job", job), ("attempt", &attempt)];
+            let tags = if how { &tags[..] } else { &tags[..2] };
+            let mut add = |level, text: std::fmt::Arguments<'_>| lines.add(now_ms, level, tags, text);
             match (verdict, &one.settlement) {
                 (Verdict::Cancelled, _) => {
                     add(LogLevel::Warn, format_args!("ran, but was cancelled meanwhile run_ms={run_ms}"));
                 }
                 (Verdict::Gone, _) => add(LogLevel::Warn, format_args!("ran, but its row is gone run_ms={run_ms}")),
-                (Verdict::Written, Settlement::Done { attempt, .. }) => {
-                    add(LogLevel::Info, format_args!("attempt={attempt} done run_ms={run_ms}"));
+                (Verdict::Written, Settlement::Done { .. }) => {
+                    add(LogLevel::Info, format_args!("done run_ms={run_ms}"));
                 }
-                (Verdict::Written, Settlement::Delayed { attempt, run_at_ms, cause }) => {
+                (Verdict::Written, Settlement::Delayed { run_at_ms, cause, .. }) => {
                     let wait_ms = run_at_ms.saturating_sub(now_ms);
                     let why = cause.as_ref().map(|c| format!(" cause={} {}", c.word(), c.text())).unwrap_or_default();
-                    add(LogLevel::Warn, format_args!("attempt={attempt} delayed again_in_ms={wait_ms}{why}"));
+                    add(LogLevel::Warn, format_args!("delayed run_ms={run_ms} again_in_ms={wait_ms}{why}"));
                 }
-                (Verdict::Written, Settlement::Dead { attempt, cause }) => {
+                (Verdict::Written, Settlement::Dead { cause, .. }) => {
                     self.died += 1;
                     let (word, text) = (cause.word(), cause.text());
-                    add(LogLevel::Error, format_args!("attempt={attempt} dead run_ms={run_ms} cause={word} {text}"));
+                    add(LogLevel::Error, format_args!("dead run_ms={run_ms} cause={word} {text}"));
                 }
                 (Verdict::Written, Settlement::Parked { cause, reason }) => {
                     add(LogLevel::Error, format_args!("parked cause={cause} {reason}"));
@@ -180,6 +182,16 @@ impl Bench {
             }
         }
         self.tools.journal.append(&lines);
+    }
+}
+
+/// Which attempt a settlement is about, and whether it is about one at all.
+fn charged(settlement: &Settlement) -> (u32, bool) {
+    match settlement {
+        Settlement::Done { attempt, .. } | Settlement::Delayed { attempt, .. } | Settlement::Dead { attempt, .. } => {
+            (*attempt, true)
+        }
+        Settlement::Parked { .. } | Settlement::Untouched => (0, false),
     }
 }
 

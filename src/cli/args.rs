@@ -1,0 +1,195 @@
+//! The command line: every flag beside its help text.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A batch processor: tasks are rows of a table, workers are processes, cron calls the scheduler.
+#[derive(Debug, Parser)]
+#[command(name = "rowmill", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Begin with `rowmill demo`, or with `rowmill init` in an empty folder.\n\
+    Exit codes: 0 all well, 1 it was tried and failed, 2 the call or the configuration is wrong, 75 try again later.")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) place: PlaceArgs,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Where the configuration and the database are.
+#[derive(Debug, Args)]
+pub(super) struct PlaceArgs {
+    /// Configuration file [default: ./rowmill.toml if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Database: a path or sqlite:PATH [default: what the configuration says, else rowmill.db; env: ROWMILL_DATABASE]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(super) database: Option<String>,
+    /// Where log lines go
+    #[arg(long, global = true, value_enum, default_value_t = LogTo::File, hide_default_value = true)]
+    pub(super) log: LogTo,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogTo {
+    /// To the day's file (the default)
+    File,
+    /// To standard error
+    Stderr,
+}
+
+/// How a command that reads writes its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// For scripts: stable names, times in UTC milliseconds
+    Json,
+}
+
+/// The answer's form.
+#[derive(Debug, Args)]
+pub(super) struct FormatArgs {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(super) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Write a commented rowmill.toml, a sample script job and the database; never overwrites
+    #[command(
+        after_help = "Example:\n  rowmill init /srv/shop && cd /srv/shop && rowmill enqueue hello '\"world\"' && rowmill drain"
+    )]
+    Init {
+        /// The folder; made when it is missing
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Apply the schema to the database, making it when it is missing
+    Migrate,
+    /// Ask for a task and print its id
+    #[command(
+        after_help = "Examples:\n  rowmill enqueue send_message '{\"uid\":4,\"uids\":[6,234],\"content\":\"hi\"}'\n  \
+        rowmill enqueue report --at '2026-12-01 02:00' --unique monthly-report\n  \
+        generate | rowmill enqueue import - --codec text --priority 10"
+    )]
+    Enqueue(EnqueueArgs),
+    /// One pass of the scheduler: what cron calls each minute. Prints nothing
+    #[command(after_help = "In a crontab:\n  * * * * * /usr/local/bin/rowmill --config /srv/shop/rowmill.toml tick")]
+    Tick {
+        /// Start that many workers instead of one for each partition
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        workers: Option<u32>,
+        /// Stay until the workers that were started have ended; for containers
+        #[arg(long)]
+        wait: bool,
+    },
+    /// One worker in the foreground
+    Work {
+        /// Its index: partition I is its home
+        #[arg(long, value_name = "I", value_parser = clap::value_parser!(u32).range(0..4096))]
+        index: u32,
+        /// How many workers there are
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        workers: Option<u32>,
+        /// End when nothing is ready
+        #[arg(long)]
+        drain: bool,
+        /// Leave the session of whoever started it
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+    /// Work with N processes until nothing is ready: the batch mode
+    #[command(after_help = "Exits with 0 if all went well, 1 if a task died, 75 if work remains that could not run.")]
+    Drain {
+        /// How many processes [default: one for each partition]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        workers: Option<u32>,
+    },
+    /// Counts by status and job, living workers, next occurrences of schedules
+    Status(FormatArgs),
+    /// List tasks, newest first
+    #[command(after_help = "Example:\n  rowmill tasks --status dead --job send_message --since 1d")]
+    Tasks(TasksArgs),
+    /// Everything about one task
+    Task {
+        /// Its id
+        id: i64,
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// The day's log
+    #[command(after_help = "Examples:\n  rowmill logs -f\n  rowmill logs --date 2026-11-21 --task 42")]
+    Logs(LogsArgs),
+    /// Check configuration, schedules, scripts and database; starts nothing
+    Check {
+        #[command(flatten)]
+        format: FormatArgs,
+    },
+    /// See the whole thing work in a scratch folder, explained as it goes
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EnqueueArgs {
+    /// The name of the job
+    pub(super) job: String,
+    /// What the job is given; - reads it from standard input
+    pub(super) param: Option<String>,
+    /// Read the param from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "param")]
+    pub(super) param_file: Option<PathBuf>,
+    /// How the param is written: json, form, bincode or text
+    #[arg(long, default_value = "json")]
+    pub(super) codec: String,
+    /// Larger runs first
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub(super) priority: i64,
+    /// Not before this time: 2026-12-01T02:00:00Z, '2026-12-01 02:00' in the configured zone, or UTC milliseconds
+    #[arg(long, value_name = "TIME", conflicts_with = "delay")]
+    pub(super) at: Option<String>,
+    /// Not before this span from now is over: 500ms, 30s, 1h30m, 7d
+    #[arg(long, value_name = "SPAN")]
+    pub(super) delay: Option<String>,
+    /// At most one unsettled task has this key; the id of the other one is printed when there is one
+    #[arg(long, value_name = "KEY")]
+    pub(super) unique: Option<String>,
+    /// Attempts until the task is dead [default: what the job says]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) max_attempts: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TasksArgs {
+    /// Only those in this status
+    #[arg(long, value_name = "STATUS")]
+    pub(super) status: Option<String>,
+    /// Only those of this job
+    #[arg(long, value_name = "JOB")]
+    pub(super) job: Option<String>,
+    /// Only those inserted within this span, such as 2h or 7d
+    #[arg(long, value_name = "SPAN")]
+    pub(super) since: Option<String>,
+    /// At most that many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogsArgs {
+    /// Go on with the lines that come
+    #[arg(short, long)]
+    pub(super) follow: bool,
+    /// The day, such as 2026-11-21 [default: today]
+    #[arg(long, value_name = "DATE")]
+    pub(super) date: Option<chrono::NaiveDate>,
+    /// Only lines about this task
+    #[arg(long, value_name = "ID")]
+    pub(super) task: Option<i64>,
+    /// Only lines of this worker
+    #[arg(long, value_name = "I")]
+    pub(super) worker: Option<u32>,
+}

@@ -1,0 +1,71 @@
+//! `enqueue`: one task from the command line.
+
+use super::args::EnqueueArgs;
+use super::site::Site;
+use super::{Verdict, print, show, tell};
+use crate::error::{Error, Result};
+use crate::store::Enqueued;
+use crate::task::{Codec, NewTask, parse_span};
+use std::io::Read;
+
+pub(super) fn enqueue(site: &Site, args: &EnqueueArgs) -> Result<Verdict> {
+    let task = read(site, args)?;
+    let registry = site.registry()?;
+    let mut store = site.existing_store()?;
+    let [enqueued] = store.enqueue(std::slice::from_ref(&task))?[..] else {
+        return Err(Error::failed("the database did not answer with an id"));
+    };
+    let plan = store.plan()?;
+    store.ring(&[plan.partition_of(enqueued.id())], plan.current().partitions);
+    print(&format!("{}\n", enqueued.id()))?;
+    if registry.get(&task.job).is_none() {
+        tell(&format!("note: no job `{}` is known here; the task is parked until a worker knows it\n", task.job));
+    }
+    if let (Enqueued::Exists(id), Some(key)) = (enqueued, &task.unique_key) {
+        tell(&format!("note: task {id} has the key `{key}` and is not settled yet; nothing was added\n"));
+    }
+    Ok(Verdict::Well)
+}
+
+fn read(site: &Site, args: &EnqueueArgs) -> Result<NewTask> {
+    let codec = Codec::from_word(&args.codec).ok_or_else(|| {
+        Error::usage(format!("there is no codec `{}`", args.codec)).hint("it is json, form, bincode or text")
+    })?;
+    let param = param(args)?;
+    if codec == Codec::Json && !param.is_empty() {
+        serde_json::from_slice::<&serde_json::value::RawValue>(&param).map_err(|e| {
+            Error::usage(format!("the param is not JSON: {e}"))
+                .hint("text in JSON stands in double quotes; for plain text use --codec text")
+        })?;
+    }
+    let run_at_ms = match (&args.at, &args.delay) {
+        (Some(at), _) => Some(show::read_time(at, site.config.timezone).map_err(Error::usage)?),
+        (None, Some(delay)) => {
+            let delay_ms = parse_span(delay).map_err(Error::usage)?;
+            Some(site.clock.now_ms().saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX)))
+        }
+        (None, None) => None,
+    };
+    Ok(NewTask {
+        job: args.job.clone(),
+        param,
+        codec,
+        priority: args.priority,
+        run_at_ms,
+        unique_key: args.unique.clone(),
+        max_attempts: args.max_attempts,
+    })
+}
+
+fn param(args: &EnqueueArgs) -> Result<Vec<u8>> {
+    match (&args.param, &args.param_file) {
+        (_, Some(file)) => std::fs::read(file).map_err(|e| Error::usage(format!("{}: {e}", file.display()))),
+        (Some(dash), None) if dash == "-" => {
+            let mut param = Vec::new();
+            std::io::stdin().read_to_end(&mut param)?;
+            Ok(param)
+        }
+        (Some(text), None) => Ok(text.clone().into_bytes()),
+        (None, None) => Ok(Vec::new()),
+    }
+}

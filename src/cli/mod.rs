@@ -1,0 +1,143 @@
+//! The command line door: arguments in, words and exit codes out.
+//!
+//! Everything that a command does is done by the rooms below; here it is asked for, waited for and shown. What goes to
+//! standard output is the answer; errors go to standard error as `error: …` and `hint: …`. A closed pipe is quiet.
+
+mod args;
+mod check;
+mod demo;
+mod drain;
+mod enqueue;
+mod setup;
+mod show;
+mod site;
+mod status;
+mod tasks;
+mod tick;
+mod work;
+
+use crate::error::{Error, Kind, Result};
+use crate::work::Registry;
+use args::{Cli, Command, LogsArgs};
+use clap::Parser;
+use site::{Register, Site};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// What a command came to, besides errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All well.
+    Well,
+    /// It was tried and failed, and has said so.
+    Failed,
+    /// The configuration is wrong, and it has said so.
+    Wrong,
+    /// Work remains.
+    TryAgain,
+}
+
+/// The whole program: reads the command line, does what it says, and answers the exit code. `register` lists the jobs
+/// that are written in Rust.
+///
+/// ```no_run
+/// # use rowmill::{Context, Job, JobError, Outcome};
+/// # #[derive(serde::Deserialize)] struct Greet {}
+/// # impl Job for Greet {
+/// #     const NAME: &'static str = "greet";
+/// #     async fn run(self, _: &Context) -> Result<Outcome, JobError> { Ok(Outcome::done()) }
+/// # }
+/// fn main() -> std::process::ExitCode {
+///     rowmill::main(|jobs| {
+///         jobs.job::<Greet>()?;
+///         Ok(())
+///     })
+/// }
+/// ```
+pub fn main(register: fn(&mut Registry) -> Result<()>) -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version come this way too; where they cannot be printed, nobody is there to read them.
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(cli, register) {
+        Ok(Verdict::Well) => ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => ExitCode::from(1),
+        Ok(Verdict::Wrong) => ExitCode::from(2),
+        Ok(Verdict::TryAgain) => ExitCode::from(75),
+        Err(e) => {
+            complain(&e);
+            ExitCode::from(code(&e))
+        }
+    }
+}
+
+fn run(cli: Cli, register: Register) -> Result<Verdict> {
+    let Cli { place, command } = cli;
+    match command {
+        Command::Init { dir } => setup::init(&place, register, &dir),
+        Command::Migrate => setup::migrate(&Site::find(&place, register)?),
+        Command::Enqueue(args) => enqueue::enqueue(&Site::find(&place, register)?, &args),
+        Command::Tick { workers, wait } => tick::tick(&Site::find(&place, register)?, workers, wait),
+        Command::Work { index, workers, drain, detached } => {
+            work::work(&Site::find(&place, register)?, index, workers, drain, detached)
+        }
+        Command::Drain { workers } => drain::drain(&Site::find(&place, register)?, workers),
+        Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
+        Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),
+        Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),
+        Command::Logs(args) => logs(&Site::find(&place, register)?, &args),
+        Command::Check { format } => check::check(&place, register, format.format),
+        Command::Demo => demo::demo(),
+    }
+}
+
+fn logs(site: &Site, args: &LogsArgs) -> Result<Verdict> {
+    use crate::log::read::{Ends, Query, follow, show};
+    use std::os::fd::AsFd;
+    let config = &site.config;
+    let (dir, zone) = (config.log_dir.clone(), config.timezone);
+    let query = Query { dir, zone, date: args.date, task: args.task, worker: args.worker };
+    let stdout = std::io::stdout();
+    let mut out = stdout.lock();
+    if args.follow {
+        follow(&query, &site.clock, Ends { stop: None, output: Some(stdout.as_fd()) }, &mut out)?;
+    } else {
+        show(&query, &site.clock, &mut out)?;
+    }
+    Ok(Verdict::Well)
+}
+
+/// The exit code of an error.
+fn code(e: &Error) -> u8 {
+    match e.kind() {
+        Kind::Failed => 1,
+        Kind::Usage => 2,
+        Kind::TryAgain => 75,
+    }
+}
+
+/// Writes an error for a person.
+fn complain(e: &Error) {
+    let hint = e.hint_text().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+    tell(&format!("error: {e}\n{hint}"));
+}
+
+/// Writes to standard error; where that is closed, nobody reads it.
+fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Writes an answer. A closed pipe is quiet: whoever read it has had enough.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::failed(format!("cannot write the answer: {e}"))),
+        _ => Ok(()),
+    }
+}

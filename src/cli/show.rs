@@ -1,0 +1,133 @@
+//! How answers look: times, numbers, tables and JSON.
+
+use crate::clock::Millis;
+use crate::store::Row;
+use crate::task::span_text;
+use chrono::{DateTime, LocalResult, NaiveDateTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Value, json};
+
+/// An instant in a zone, to the second.
+pub(super) fn time(at_ms: Millis, zone: Tz) -> String {
+    match DateTime::<Utc>::from_timestamp_millis(at_ms) {
+        Some(at) => at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        None => format!("{at_ms} ms"),
+    }
+}
+
+/// An instant as seen from now: `in 5m`, `3s ago`.
+pub(super) fn from_now(at_ms: Millis, now_ms: Millis) -> String {
+    let span = |ms: Millis| span_text(u64::try_from(ms).unwrap_or(0));
+    if at_ms > now_ms { format!("in {}", span(at_ms - now_ms)) } else { format!("{} ago", span(now_ms - at_ms)) }
+}
+
+/// Reads a time: RFC 3339, `2026-12-01 02:00[:30]` in `zone`, or UTC milliseconds. A local time that a clock change
+/// leaves out is refused; of one that it repeats, the first is meant.
+pub(super) fn read_time(text: &str, zone: Tz) -> Result<Millis, String> {
+    let text = text.trim();
+    if let Ok(ms) = text.parse::<Millis>() {
+        return if ms >= 100_000_000_000 {
+            Ok(ms)
+        } else {
+            Err(format!("`{text}` looks like seconds; a number is taken as UTC milliseconds"))
+        };
+    }
+    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        return Ok(at.timestamp_millis());
+    }
+    let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
+    let Some(local) = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()) else {
+        return Err(format!("`{text}` is not a time; write it like 2026-12-01T02:00:00Z or '2026-12-01 02:00'"));
+    };
+    match zone.from_local_datetime(&local) {
+        LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Ok(at.timestamp_millis()),
+        LocalResult::None => Err(format!("there is no {text} in {zone}: the clock is set forward over it")),
+    }
+}
+
+/// A count with its thousands set apart.
+pub(super) fn number(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A plain table with these heads.
+pub(super) fn table(heads: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(heads);
+    table
+}
+
+/// A table's text, without blanks at the ends of lines.
+pub(super) fn text(table: &Table) -> String {
+    table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// What others wrote, on one line of at most `width` characters, with nothing in it that steers a terminal.
+pub(super) fn excerpt(bytes: &[u8], width: usize) -> String {
+    let mut text = String::new();
+    for (count, c) in String::from_utf8_lossy(bytes).chars().enumerate() {
+        if count >= width {
+            text.push('…');
+            break;
+        }
+        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+    }
+    text
+}
+
+/// Bytes as JSON: text where they are text, else hexadecimal.
+fn bytes(bytes: &[u8]) -> Value {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => json!(text),
+        Err(_) => json!({ "hex": bytes.iter().map(|b| format!("{b:02x}")).collect::<String>() }),
+    }
+}
+
+/// A task as JSON, under the column names of the row contract.
+pub(super) fn task(row: &Row) -> Value {
+    json!({
+        "id": row.id, "job": row.job, "param": bytes(&row.param), "codec": row.codec, "priority": row.priority,
+        "status": row.status.word(), "attempt": row.attempt, "max_attempts": row.max_attempts, "run_at": row.run_at,
+        "unique_key": row.unique_key, "created_at": row.created_at, "started_at": row.started_at,
+        "finished_at": row.finished_at, "worker": row.worker, "result": row.result.as_deref().map(bytes),
+        "error": row.error, "cause": row.cause, "partition": row.partition.index,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono_tz::Europe::Berlin;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (n, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(number(n), text);
+        }
+    }
+
+    #[test]
+    fn local_times_are_read_in_the_zone_and_gaps_are_refused() {
+        assert_eq!(read_time("2026-12-01 02:00", Berlin), Ok(1_796_086_800_000));
+        assert_eq!(read_time("2026-12-01T01:00:00Z", Berlin), Ok(1_796_086_800_000));
+        assert_eq!(read_time("1796086800000", Berlin), Ok(1_796_086_800_000));
+        assert!(read_time("2026-03-29 02:30", Berlin).unwrap_err().contains("set forward"));
+        assert!(read_time("1796086800", Berlin).unwrap_err().contains("seconds"));
+        assert!(read_time("tomorrow", Berlin).is_err());
+    }
+
+    #[test]
+    fn what_others_wrote_cannot_steer_a_terminal() {
+        assert_eq!(excerpt(b"a\x1b[31m\nb", 80), "a\\u{1b}[31m\\nb");
+        assert_eq!(excerpt("äöüß".as_bytes(), 2), "äö…");
+    }
+}

@@ -1,0 +1,92 @@
+//! `status`: what waits, what was done, who is alive, what comes next.
+
+use super::args::Format;
+use super::site::Site;
+use super::{Verdict, print, show};
+use crate::error::Result;
+use crate::store::{Counts, Schedule, Store, WorkerInfo};
+use crate::task::Status;
+use serde_json::{Map, Value, json};
+
+struct Seen {
+    counts: Counts,
+    partitions: u32,
+    workers: Vec<WorkerInfo>,
+    oldest_ready: Option<i64>,
+    schedules: Vec<Schedule>,
+    now_ms: i64,
+}
+
+pub(super) fn status(site: &Site, format: Format) -> Result<Verdict> {
+    let mut store = site.existing_store()?;
+    let seen = look(site, store.as_mut())?;
+    let text = match format {
+        Format::Json => format!("{}\n", as_json(&seen)),
+        Format::Table => as_table(site, &seen),
+    };
+    print(&text)?;
+    Ok(Verdict::Well)
+}
+
+fn look(site: &Site, store: &mut dyn Store) -> Result<Seen> {
+    Ok(Seen {
+        counts: store.counts()?,
+        partitions: store.plan()?.current().partitions,
+        workers: store.workers()?,
+        oldest_ready: store.oldest_ready()?,
+        schedules: store.schedules()?,
+        now_ms: site.clock.now_ms(),
+    })
+}
+
+fn as_json(seen: &Seen) -> Value {
+    let mut object = Map::new();
+    for status in Status::ALL {
+        object.insert(status.word().to_string(), json!(seen.counts.total(status)));
+    }
+    let worker = |w: &WorkerInfo| json!({ "index": w.index, "pid": w.pid, "started_at": w.started_at });
+    object.insert("partitions".to_string(), json!(seen.partitions));
+    object.insert("workers".to_string(), seen.workers.iter().map(worker).collect());
+    let job = |of: &std::collections::BTreeMap<Status, u64>| -> Map<String, Value> {
+        of.iter().map(|(status, count)| (status.word().to_string(), json!(count))).collect()
+    };
+    let jobs: Map<String, Value> =
+        seen.counts.jobs.iter().map(|(name, of)| (name.clone(), Value::Object(job(of)))).collect();
+    object.insert("jobs".to_string(), Value::Object(jobs));
+    object.insert("oldest_ready_at".to_string(), json!(seen.oldest_ready));
+    let schedule = |s: &Schedule| json!({ "name": s.name, "next_at": s.next_at, "last_at": s.last_at });
+    object.insert("schedules".to_string(), seen.schedules.iter().map(schedule).collect());
+    Value::Object(object)
+}
+
+fn as_table(site: &Site, seen: &Seen) -> String {
+    let zone = site.config.timezone;
+    let mut text = format!("database    {}\n", site.database.display());
+    let alive: Vec<String> = seen.workers.iter().map(|w| format!("{} (pid {})", w.index, w.pid)).collect();
+    let alive = if alive.is_empty() { "none alive".to_string() } else { alive.join(", ") };
+    text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
+    if let Some(oldest) = seen.oldest_ready {
+        text += &format!("oldest ready task waits since {}\n", show::from_now(oldest, seen.now_ms));
+    }
+    let mut heads = vec!["job"];
+    heads.extend(Status::ALL.map(Status::word));
+    let mut table = show::table(&heads);
+    let row = |name: &str, count: &dyn Fn(Status) -> u64| -> Vec<String> {
+        let counts = Status::ALL.iter().map(|s| show::number(count(*s)));
+        std::iter::once(name.to_string()).chain(counts).collect()
+    };
+    for (job, of) in &seen.counts.jobs {
+        table.add_row(row(&show::excerpt(job.as_bytes(), 40), &|s| of.get(&s).copied().unwrap_or(0)));
+    }
+    table.add_row(row("all", &|s| seen.counts.total(s)));
+    text += &format!("\n{}", show::text(&table));
+    if !seen.schedules.is_empty() {
+        let mut table = show::table(&["schedule", "cron", "job", "next", ""]);
+        for s in &seen.schedules {
+            let (next, distance) = (show::time(s.next_at, zone), show::from_now(s.next_at, seen.now_ms));
+            table.add_row([s.name.clone(), s.cron.clone(), s.job.clone(), next, distance]);
+        }
+        text += &format!("\n{}", show::text(&table));
+    }
+    text
+}

@@ -1,0 +1,42 @@
+//! `work`: one worker in the foreground, or the process that a tick or a drain has started.
+
+use super::Verdict;
+use super::site::{Site, stop_on_signals};
+use crate::error::{Error, Result};
+use crate::work::{Mode, Options, Summary, work as run_worker};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long running tasks have to finish after TERM.
+const GRACE: Duration = Duration::from_secs(20);
+
+pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, detached: bool) -> Result<Verdict> {
+    if detached {
+        // Fails only for the leader of a group; a worker that a tick starts is one, so it has left its terminal by that.
+        let _ = rustix::process::setsid();
+    }
+    let stop = stop_on_signals()?;
+    let journal = site.journal()?;
+    let registry = Arc::new(site.registry()?);
+    let mut store = site.store()?;
+    let partitions = store.plan()?.current().partitions;
+    let workers = workers.unwrap_or(partitions);
+    journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
+    let mode = if drain { Mode::Drain } else { Mode::Linger(Duration::from_millis(site.config.linger_ms)) };
+    let options = Options { index, workers, mode, grace: GRACE };
+    let summary = run_worker(store.as_mut(), registry, journal, site.clock.clone(), stop, options);
+    match summary {
+        Ok(Summary::Ended { .. }) => Ok(Verdict::Well),
+        Ok(Summary::Taken) if detached || drain => Ok(Verdict::Well),
+        Ok(Summary::Taken) => Err(Error::try_again(format!("worker {index} is running already"))
+            .hint("`rowmill status` shows which process it is")),
+        Ok(Summary::Stuck) => {
+            log::error!("worker ends although a job does not let go; its task is put back");
+            Ok(Verdict::Well)
+        }
+        Err(e) => {
+            log::error!("worker ends: {e}");
+            Err(e)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What one pass does, in order.
+
+use crate::clock::Millis;
+use crate::cron::Cron;
+use crate::error::{Error, Result};
+use crate::store::{Schedule, Store};
+use chrono_tz::Tz;
+use std::time::Duration;
+
+/// Rows that one transaction makes ready, and how many such transactions a tick does at most.
+const PROMOTE: (usize, usize) = (500, 20);
+/// Outcomes that one transaction folds, and how many such transactions a tick does at most.
+const FOLD: (usize, usize) = (2_000, 5);
+/// A tick folds only what workers have left lying for this long.
+const FOLD_AFTER: Duration = Duration::from_secs(5);
+
+/// A schedule as the configuration has it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name, unique.
+    pub name: String,
+    /// When it is due.
+    pub cron: Cron,
+    /// The zone in which it is due.
+    pub zone: Tz,
+    /// The job of its tasks.
+    pub job: String,
+    /// What the job is given, JSON.
+    pub param: String,
+    /// Larger runs first.
+    pub priority: i64,
+}
+
+/// What a tick did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// Another tick was under way: nothing was done.
+    pub left_to_another: bool,
+    /// Occurrences that were enqueued: schedule, due time, task.
+    pub fired: Vec<(String, Millis, i64)>,
+    /// Indexes of the workers that were started.
+    pub started: Vec<u32>,
+}
+
+/// One pass at `now_ms`. `start` starts worker `index` and returns at once. Of several occurrences that have come due
+/// since the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
+pub fn tick(
+    store: &mut dyn Store,
+    entries: &[Entry],
+    workers: u32,
+    now_ms: Millis,
+    start: &mut dyn FnMut(u32) -> Result<()>,
+) -> Result<Ticked> {
+    let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
+    let mut ticked = Ticked { fired: fire_due(store, entries, now_ms)?, ..Ticked::default() };
+    let plan = store.plan()?;
+    let mut touched: Vec<_> = ticked.fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
+    for _ in 0..PROMOTE.1 {
+        let some = store.promote(now_ms, PROMOTE.0)?;
+        if some.is_empty() {
+            break;
+        }
+        touched.extend(some);
+    }
+    store.ring(&touched, workers);
+    if store.since_fold()?.is_some_and(|past| past > FOLD_AFTER) {
+        for _ in 0..FOLD.1 {
+            if store.fold(FOLD.0)?.is_none_or(|folded| folded == 0) {
+                break;
+            }
+        }
+    }
+    for index in 0..workers {
+        if !store.is_alive(index)? {
+            start(index)?;
+            ticked.started.push(index);
+        }
+    }
+    Ok(ticked)
+}
+
+fn fire_due(store: &mut dyn Store, entries: &[Entry], now_ms: Millis) -> Result<Vec<(String, Millis, i64)>> {
+    let wanted: Vec<Schedule> = entries.iter().filter_map(|entry| stored(entry, now_ms)).collect();
+    store.set_schedules(&wanted)?;
+    let mut fired = Vec::new();
+    for schedule in store.schedules()?.into_iter().filter(|s| s.next_at <= now_ms) {
+        let Some(entry) = entries.iter().find(|e| e.name == schedule.name) else { continue };
+        let due = entry.cron.latest_due(schedule.next_at - 1, now_ms, entry.zone).unwrap_or(schedule.next_at);
+        // An expression that is never due again stays where it is, beyond every clock.
+        let next = entry.cron.next_after(now_ms, entry.zone).unwrap_or(Millis::MAX);
+        if let Some(id) = store.fire(&schedule, due, next).map_err(|e| named(e, &schedule.name))? {
+            log::info!("schedule={} due, task {id} is enqueued", schedule.name);
+            fired.push((schedule.name, due, id));
+        }
+    }
+    Ok(fired)
+}
+
+fn named(e: Error, name: &str) -> Error {
+    e.during(format_args!("schedule `{name}`"))
+}
+
+/// The schedule as it is stored when it is new: due for the first time after now. One that is never due is left out.
+fn stored(entry: &Entry, now_ms: Millis) -> Option<Schedule> {
+    let Some(next_at) = entry.cron.next_after(now_ms, entry.zone) else {
+        log::warn!("schedule={} is never due", entry.name);
+        return None;
+    };
+    Some(Schedule {
+        name: entry.name.clone(),
+        cron: entry.cron.text().to_string(),
+        timezone: entry.zone.name().to_string(),
+        job: entry.job.clone(),
+        param: entry.param.clone(),
+        priority: entry.priority,
+        next_at,
+        last_at: None,
+    })
+}
