@@ -18,6 +18,7 @@
 --
 -- The triggers run inside the application's SQLite. They use nothing newer than 3.35.
 -- Instants are integers: milliseconds since 1970-01-01 00:00 UTC.
+-- (Lists of words are written out with OR: SQLite builds a table in memory for every longer IN, at every statement.)
 
 -- Every task from its insert to the end of retention: what was asked, and what became of it.
 CREATE TABLE queue (
@@ -34,7 +35,8 @@ CREATE TABLE queue (
                CHECK (typeof(param) IN ('text', 'blob') AND length(CAST(param AS BLOB)) <= 16777216),
   -- How param is written.
   codec        TEXT NOT NULL DEFAULT 'json'
-               CONSTRAINT "codec must be json, form, bincode or text" CHECK (codec IN ('json', 'form', 'bincode', 'text')),
+               CONSTRAINT "codec must be json, form, bincode or text" 
+               CHECK (codec = 'json' OR codec = 'form' OR codec = 'text' OR codec = 'bincode'),
   -- Larger runs first; equal priorities run by id.
   priority     INTEGER NOT NULL DEFAULT 0
                CONSTRAINT "priority must be an integer from -2147483648 to 2147483647"
@@ -55,7 +57,8 @@ CREATE TABLE queue (
   -- The engine's columns. Of these an application may only set status, and only to 'cancelled'.
   status       TEXT NOT NULL DEFAULT 'ready'
                CONSTRAINT "status is ready, delayed, running, parked, done, dead or cancelled"
-               CHECK (status IN ('ready', 'delayed', 'running', 'parked', 'done', 'dead', 'cancelled')),
+               CHECK (status = 'ready' OR status = 'done' OR status = 'delayed' OR status = 'running'
+                      OR status = 'parked' OR status = 'dead' OR status = 'cancelled'),
   attempt      INTEGER NOT NULL DEFAULT 0,  -- attempts charged so far
   created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
   started_at   INTEGER,                     -- of the last attempt
@@ -66,18 +69,18 @@ CREATE TABLE queue (
   cause        TEXT,                        -- kind of that error: error, timeout, exit, signal, panic, rejected, …
 
   CONSTRAINT "status is set by the engine; an application may only set it to cancelled"
-    CHECK ((status IN ('done', 'dead', 'cancelled')) = (finished_at IS NOT NULL) OR (status = 'cancelled')),
+    CHECK ((status = 'done' OR status = 'dead') = (finished_at IS NOT NULL) OR status = 'cancelled'),
   CONSTRAINT "a parked row says why" CHECK (status <> 'parked' OR error IS NOT NULL),
   CONSTRAINT "a dead row says why" CHECK (status <> 'dead' OR cause IS NOT NULL)
 );
 
 -- One unsettled task per key. Applications: INSERT OR IGNORE, or INSERT … ON CONFLICT DO UPDATE SET ….
 CREATE UNIQUE INDEX rowmill_unique ON queue (unique_key)
-  WHERE unique_key IS NOT NULL AND status IN ('ready', 'delayed', 'running', 'parked');
+  WHERE unique_key IS NOT NULL AND status <> 'done' AND status <> 'dead' AND status <> 'cancelled';
 
 -- The few rows that people look for. 'ready' and 'done', nearly all of the table, are left out.
 CREATE INDEX rowmill_exception ON queue (status, job, id)
-  WHERE status IN ('running', 'parked', 'dead', 'cancelled');
+  WHERE status = 'running' OR status = 'parked' OR status = 'dead' OR status = 'cancelled';
 
 -- What N, the number of partitions, was and is. A change of N starts a new generation: ids from first_id on.
 CREATE TABLE rowmill_generation (
@@ -265,7 +268,7 @@ END;
 
 -- A deleted row is cancelled without a trace. Final rows have no keys, so that retention pays nothing here.
 CREATE TRIGGER rowmill_delete AFTER DELETE ON queue
-WHEN OLD.status IN ('ready', 'delayed', 'running', 'parked')
+WHEN OLD.status <> 'done' AND OLD.status <> 'dead' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
