@@ -42,7 +42,6 @@ pub struct Sqlite {
     gate: lock::Gate,
     wal: write::Wal,
     bell: bell::Bell,
-    plan: Option<Plan>,
 }
 
 impl Sqlite {
@@ -56,6 +55,16 @@ impl Sqlite {
     pub fn file(&self) -> &Path {
         &self.file
     }
+}
+
+/// Reads the generations. Whoever moves keys reads them in the transaction that moves them: N may have changed since.
+fn plan(conn: &Connection) -> Result<Plan> {
+    let all = "SELECT generation, first_id, partitions FROM rowmill_generation ORDER BY generation";
+    let mut query = conn.prepare_cached(all)?;
+    let rows =
+        query.query_map([], |r| Ok(Generation { number: r.get(0)?, first_id: r.get(1)?, partitions: r.get(2)? }))?;
+    let generations = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    Plan::new(generations).ok_or_else(|| Error::failed("the database does not say how many partitions it has"))
 }
 
 /// Puts words on an error of SQLite. Locked, full and unreachable pass by themselves; the rest does not.
@@ -87,18 +96,7 @@ impl From<rusqlite::Error> for Error {
 
 impl Store for Sqlite {
     fn plan(&mut self) -> Result<Plan> {
-        if let Some(plan) = &self.plan {
-            return Ok(plan.clone());
-        }
-        let mut query =
-            self.conn.prepare("SELECT generation, first_id, partitions FROM rowmill_generation ORDER BY generation")?;
-        let rows = query
-            .query_map([], |r| Ok(Generation { number: r.get(0)?, first_id: r.get(1)?, partitions: r.get(2)? }))?;
-        let generations = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-        let plan = Plan::new(generations)
-            .ok_or_else(|| Error::failed("the database does not say how many partitions it has"))?;
-        self.plan = Some(plan.clone());
-        Ok(plan)
+        plan(&self.conn)
     }
 
     fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>> {

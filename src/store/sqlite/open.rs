@@ -37,7 +37,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let gate = lock::Gate::open(&run)?;
     let conn = connect(&file).map_err(|e| e.during(file.display()))?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate, plan: None };
+    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate };
     let prepared = prepare(&mut store, durability, create);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)

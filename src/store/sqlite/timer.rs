@@ -1,6 +1,6 @@
 //! What makes tasks ready again: the timer of delayed ones, and the return of a job that nobody knew.
 
-use super::Sqlite;
+use super::{Sqlite, plan};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::Store;
@@ -14,8 +14,8 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
     if store.next_delayed()?.is_none_or(|due| due > now_ms) {
         return Ok(Vec::new());
     }
-    let plan = store.plan()?;
     store.write(|tx| {
+        let plan = plan(tx)?;
         let mut query = tx.prepare_cached(
             "SELECT d.run_at, d.id, q.priority FROM rowmill_delayed d LEFT JOIN queue q ON q.id = d.id
               WHERE d.run_at <= ?1 ORDER BY d.run_at, d.id LIMIT ?2",
@@ -55,7 +55,6 @@ pub(super) fn next_delayed(store: &mut Sqlite) -> Result<Option<Millis>> {
 }
 
 pub(super) fn release_known(store: &mut Sqlite, jobs: &[&str]) -> Result<usize> {
-    let plan = store.plan()?;
     let look = "SELECT id, priority FROM queue
                  WHERE status = 'parked' AND job = ?1 AND cause = 'unknown_job' LIMIT ?2";
     let mut released = 0;
@@ -67,6 +66,7 @@ pub(super) fn release_known(store: &mut Sqlite, jobs: &[&str]) -> Result<usize> 
                 break;
             }
             released += store.write(|tx| {
+                let plan = plan(tx)?;
                 let rows = tx
                     .prepare_cached(look)?
                     .query_map(params![job, STEP], |r| Ok((r.get(0)?, r.get(1)?)))?
