@@ -100,6 +100,24 @@ CREATE TABLE rowmill_partition (
   PRIMARY KEY (generation, partition)
 ) WITHOUT ROWID;
 
+-- Worker processes, from their start to their end; of one that died, until its claims are recovered. Which process it is
+-- is proven by the boot, the process id and the instant of its start, in clock ticks since the boot.
+CREATE TABLE rowmill_worker (
+  incarnation INTEGER PRIMARY KEY AUTOINCREMENT,
+  worker      INTEGER NOT NULL,
+  boot        TEXT NOT NULL,
+  pid         INTEGER NOT NULL,
+  pid_start   INTEGER NOT NULL,
+  started_at  INTEGER NOT NULL
+);
+
+-- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task.
+CREATE TABLE rowmill_claim (
+  id          INTEGER PRIMARY KEY,
+  incarnation INTEGER NOT NULL,
+  claimed_at  INTEGER NOT NULL
+);
+
 -- The order of work. A key stands here exactly while its row is ready; workers of different partitions share no page.
 CREATE TABLE rowmill_ready (
   generation INTEGER NOT NULL,

@@ -4,6 +4,7 @@ use super::Verdict;
 use super::site::Site;
 use crate::error::Result;
 use crate::schedule::tick as pass;
+use crate::task::{Cause, Ending, Task, decide};
 use std::process::Child;
 
 pub(super) fn tick(site: &Site, workers: Option<u32>, wait: bool) -> Result<Verdict> {
@@ -33,6 +34,11 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         children.push(launch.start(index, journal)?);
         Ok(())
     };
-    pass(store.as_mut(), &site.entries(), workers, site.clock.now_ms(), &mut start)?;
+    let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
+    let blame = |task: &Task| {
+        let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
+        decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
+    };
+    pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
     Ok(children)
 }

@@ -3,7 +3,8 @@
 use crate::clock::Millis;
 use crate::cron::Cron;
 use crate::error::{Error, Result};
-use crate::store::{Schedule, Store};
+use crate::store::{Ended, Schedule, Store};
+use crate::task::{Partition, Settlement, Task};
 use chrono_tz::Tz;
 use std::time::Duration;
 
@@ -42,19 +43,21 @@ pub struct Ticked {
     pub started: Vec<u32>,
 }
 
-/// One pass at `now_ms`. `start` starts worker `index` and returns at once. Of several occurrences that have come due
+/// One pass at `now_ms`. `blame` says what becomes of a task whose worker died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due
 /// since the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
 pub fn tick(
     store: &mut dyn Store,
     entries: &[Entry],
     workers: u32,
     now_ms: Millis,
+    blame: &dyn Fn(&Task) -> Settlement,
     start: &mut dyn FnMut(u32) -> Result<()>,
 ) -> Result<Ticked> {
     let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
     let mut ticked = Ticked { fired: fire_due(store, entries, now_ms)?, ..Ticked::default() };
     let plan = store.plan()?;
     let mut touched: Vec<_> = ticked.fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
+    touched.extend(recover(store, now_ms, blame)?);
     for _ in 0..PROMOTE.1 {
         let some = store.promote(now_ms, PROMOTE.0)?;
         if some.is_empty() {
@@ -77,6 +80,21 @@ pub fn tick(
         }
     }
     Ok(ticked)
+}
+
+/// Settles the claims of workers that died; answers the partitions of their tasks.
+fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settlement) -> Result<Vec<Partition>> {
+    let mut touched = Vec::new();
+    let plan = store.plan()?;
+    for lost in store.lost_claims()? {
+        let settlement = if lost.power_cut { Settlement::Untouched } else { blame(&lost.task) };
+        log::warn!("task={} its worker died: {}", lost.task.id, settlement.word());
+        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms };
+        if store.settle_claim(&lost.claim, &ended)?.is_some() {
+            touched.push(plan.partition_of(lost.task.id));
+        }
+    }
+    Ok(touched)
 }
 
 fn fire_due(store: &mut dyn Store, entries: &[Entry], now_ms: Millis) -> Result<Vec<(String, Millis, i64)>> {

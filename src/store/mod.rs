@@ -14,7 +14,9 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::task::{NewTask, Partition, Plan, Right, Settlement, Task};
 use std::any::Any;
+use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a commit survives.
@@ -37,21 +39,100 @@ pub struct Hold {
     pub(crate) partition: Partition,
     pub(crate) epoch: i64,
     pub(crate) worker: u32,
+    pub(crate) note: Arc<dyn Note>,
     pub(crate) _lock: Lock,
 }
 
 impl Hold {
+    /// Where the holder notes what it does.
+    pub fn note(&self) -> &Arc<dyn Note> {
+        &self.note
+    }
+
     /// The partition that is held.
     pub fn partition(&self) -> Partition {
         self.partition
     }
 }
 
+/// What a holder notes while it works, where the next one can read it after a death. Where no note can be had, it does
+/// nothing.
+pub trait Note: fmt::Debug + Send + Sync {
+    /// A task begins.
+    fn starts(&self, task: i64);
+
+    /// No task runs.
+    fn ends(&self);
+
+    /// Whether others wait for the partition.
+    fn is_wanted(&self) -> bool;
+
+    /// Who has waited for the partition, as bits of worker indexes mod 64; nobody does afterwards.
+    fn take_wanted(&self) -> u64;
+}
+
+/// A living worker process: its liveness lock, and who it is in claims. Dropping it is dying.
+#[derive(Debug)]
+pub struct Badge {
+    pub(crate) index: u32,
+    pub(crate) incarnation: i64,
+    pub(crate) _lock: Lock,
+}
+
+/// A task that is written as running by one worker process: the right to settle it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub(crate) id: i64,
+    pub(crate) incarnation: i64,
+    pub(crate) worker: u32,
+    pub(crate) attempts_charged: u32,
+}
+
+impl Claim {
+    /// The id of the task.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+/// The answer to a claim.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Claiming {
+    /// It is written; the partition is not needed any more.
+    Claimed(Claim),
+    /// The partition has a new holder: nothing was written.
+    Lost,
+}
+
+/// A claim whose worker is dead.
+#[derive(Debug)]
+pub struct LostClaim {
+    /// The task, without its param.
+    pub task: Task,
+    /// The right to settle it.
+    pub claim: Claim,
+    /// When it was claimed.
+    pub started_at_ms: Millis,
+    /// Whether the machine went down with the worker: then nobody is to blame.
+    pub power_cut: bool,
+}
+
+/// How a run ended, on its way into the database.
+#[derive(Debug)]
+pub struct Ended {
+    /// What is to be written.
+    pub settlement: Settlement,
+    /// When the run began, in UTC milliseconds.
+    pub started_at_ms: Millis,
+    /// When it ended.
+    pub finished_at_ms: Millis,
+}
+
 /// The next ready rows of a held partition, in the order in which they are to run.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Tasks to run: highest priority first, then lowest id.
-    pub tasks: Vec<Task>,
+    /// Tasks to run, highest priority first, then lowest id, each with the right to settle it.
+    pub tasks: Vec<(Task, Right)>,
     /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
     pub orphans: Vec<Right>,
 }
@@ -61,12 +142,8 @@ pub struct Batch {
 pub struct Settled {
     /// The right to settle the task; consumed here.
     pub right: Right,
-    /// What is to be written.
-    pub settlement: Settlement,
-    /// When the run began, in UTC milliseconds.
-    pub started_at_ms: Millis,
-    /// When it ended.
-    pub finished_at_ms: Millis,
+    /// How the run ended.
+    pub ended: Ended,
 }
 
 /// What became of a settlement.
@@ -132,18 +209,54 @@ pub trait Store: Send {
     /// Takes the liveness lock of worker `index`: `None` when a living process has it.
     ///
     /// Safe to repeat: yes, because the lock is given back when it is dropped.
-    fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Lock>>;
+    fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>>;
+
+    /// Ends a worker in good order. Without it, the next look finds it dead, which costs nothing but the look.
+    ///
+    /// Safe to repeat: it is not to be had twice, because the badge is consumed.
+    fn retire(&mut self, badge: Badge) -> Result<()>;
 
     /// Takes the lock of the scheduler: `None` when another tick is under way.
     ///
     /// Safe to repeat: yes, because the lock is given back when it is dropped.
     fn scheduler(&mut self) -> Result<Option<Lock>>;
 
-    /// Holds a partition: takes its lock, then raises its epoch in a transaction. `None` when somebody else holds it.
-    /// A crash in between leaves a free lock and at worst a raised epoch, which hurts nobody.
+    /// Holds a partition: takes its lock, then raises its epoch in a transaction. `None` when somebody else holds it,
+    /// who is told that it is wanted. When the last holder died while a task ran, `blame` says what becomes of that task,
+    /// which is written in the same transaction: a second death cannot charge it twice.
     ///
-    /// Safe to repeat: yes, because each hold only raises the epoch.
-    fn hold(&mut self, partition: Partition, worker: u32, now_ms: Millis) -> Result<Option<Hold>>;
+    /// Safe to repeat: yes, because each hold only raises the epoch, and a note is read at the epoch that it names.
+    fn hold(
+        &mut self,
+        partition: Partition,
+        badge: &Badge,
+        now_ms: Millis,
+        blame: &dyn Fn(&Task) -> Settlement,
+    ) -> Result<Option<Hold>>;
+
+    /// Writes a task that is in hand as running by this worker process. Its key leaves the order, its row says who runs
+    /// it, and from then on the partition may go to somebody else.
+    ///
+    /// Safe to repeat: yes after an error, because then nothing was written.
+    fn claim(
+        &mut self,
+        hold: &Hold,
+        badge: &Badge,
+        right: &Right,
+        attempts_charged: u32,
+        started_at_ms: Millis,
+    ) -> Result<Claiming>;
+
+    /// Settles a claimed task. `None` when the claim was taken away: nothing was written then.
+    ///
+    /// Safe to repeat: yes after an error, because then nothing was written.
+    fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>>;
+
+    /// Claims of worker processes that are dead, to be settled by whoever asks. A read.
+    fn lost_claims(&mut self) -> Result<Vec<LostClaim>>;
+
+    /// Rings for the workers that have waited for a partition.
+    fn ring_wanted(&mut self, wanted: u64, workers: u32);
 
     /// The next `limit` rows of the held partition, fewer when their params pass 8 MiB together. A read: whoever dies
     /// after it leaves nothing behind.

@@ -43,6 +43,9 @@ impl Outcome {
     }
 }
 
+/// The word of [`Cause::WorkerDied`]. An unsettled row that carries it is a suspect: it runs carefully.
+pub const WORKER_DIED: &str = "worker_died";
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -71,6 +74,8 @@ pub enum Cause {
     NotStarted(String),
     /// The handler rejected the task.
     Rejected(String),
+    /// The worker that ran it died.
+    WorkerDied,
 }
 
 impl Cause {
@@ -84,6 +89,7 @@ impl Cause {
             Cause::Panic(_) => "panic",
             Cause::NotStarted(_) => "not_started",
             Cause::Rejected(_) => "rejected",
+            Cause::WorkerDied => WORKER_DIED,
         }
     }
 
@@ -95,6 +101,7 @@ impl Cause {
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
             Cause::Signal { name } => format!("ended by {name}"),
+            Cause::WorkerDied => "the worker that ran it died".to_string(),
         }
     }
 }
@@ -133,6 +140,11 @@ pub enum Settlement {
         /// Why the attempt failed; `None` when it was put off without failing.
         cause: Option<Cause>,
     },
+    /// Ready again at once: a suspect, to be run carefully.
+    Suspect {
+        /// Attempts charged in all.
+        attempt: u32,
+    },
     /// Final: dead.
     Dead {
         /// Attempts charged in all.
@@ -157,6 +169,7 @@ impl Settlement {
         match self {
             Settlement::Done { .. } => "done",
             Settlement::Delayed { .. } => "delayed",
+            Settlement::Suspect { .. } => "ready",
             Settlement::Dead { .. } => "dead",
             Settlement::Parked { .. } => "parked",
             Settlement::Untouched => "ready",
@@ -189,6 +202,10 @@ fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Milli
     if attempt >= max_attempts {
         return Settlement::Dead { attempt, cause };
     }
+    if cause == Cause::WorkerDied {
+        // Not the time but being alone is what may help it; and nothing else should wait for the job's backoff.
+        return Settlement::Suspect { attempt };
+    }
     let run_at_ms = later(now_ms, policy.backoff.pause_ms(task.id, attempt));
     Settlement::Delayed { attempt, run_at_ms, cause: Some(cause) }
 }
@@ -203,12 +220,20 @@ fn later(now_ms: Millis, delay_ms: u64) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::{Codec, Partition, Right};
+    use crate::task::Codec;
 
     fn task(attempts_charged: u32, max_attempts: Option<u32>) -> Task {
-        let right = Right { partition: Partition { generation: 1, index: 7 }, priority: 0, id: 7, keyed: false };
         let param = Vec::new();
-        Task { id: 7, job: "j".into(), param, codec: Codec::Json, priority: 0, attempts_charged, max_attempts, right }
+        Task {
+            id: 7,
+            job: "j".into(),
+            param,
+            codec: Codec::Json,
+            priority: 0,
+            attempts_charged,
+            max_attempts,
+            careful: false,
+        }
     }
 
     fn failed() -> Ending {

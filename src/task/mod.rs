@@ -10,7 +10,7 @@ mod policy;
 mod span;
 
 pub use codec::{Codec, decode};
-pub use decide::{Cause, Ending, Outcome, Settlement, decide};
+pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
 pub use policy::{Backoff, Policy};
 pub use span::{parse_span, span_text};
@@ -100,7 +100,7 @@ impl Right {
 }
 
 /// A task in a worker's hands.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
     /// The row's id.
     pub id: i64,
@@ -116,8 +116,15 @@ pub struct Task {
     pub attempts_charged: u32,
     /// Attempts until it is dead, where the row overrides its job's policy.
     pub max_attempts: Option<u32>,
-    /// The right to settle it.
-    pub right: Right,
+    /// Whether a worker died while it ran: it is to be claimed before it begins, and to run alone.
+    pub careful: bool,
+}
+
+impl Task {
+    /// The same task for whoever only has to know which it is.
+    pub(crate) fn without_param(&self) -> Task {
+        Task { param: Vec::new(), job: self.job.clone(), ..*self }
+    }
 }
 
 /// A task to be enqueued. `None` means the default of the row contract.

@@ -7,10 +7,11 @@
 use super::stop::{ring, silence};
 use crate::clock::{Millis, Watch};
 use crate::error::Result;
+use crate::store::Note;
 use crate::task::{Ending, Task};
 use rustix::event::{EventfdFlags, eventfd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -43,6 +44,10 @@ struct State {
     finished: Vec<Finished>,
     /// Since when finished runs wait for their settlement.
     unsettled: Option<Watch>,
+    /// The task that runs, and since when.
+    running: Option<(Task, Millis, Watch)>,
+    /// Where the holder of the partition notes what runs.
+    note: Option<Arc<dyn Note>>,
     called_back: bool,
     over: bool,
     broken_off: bool,
@@ -67,8 +72,9 @@ impl Desk {
 
     // The engine's side.
 
-    pub(super) fn begin_batch(&self) {
+    pub(super) fn begin_batch(&self, note: Option<Arc<dyn Note>>) {
         let mut state = self.state();
+        state.note = note;
         state.called_back = false;
         state.over = false;
         silence(&self.over);
@@ -101,6 +107,22 @@ impl Desk {
         self.settled.notify_all();
     }
 
+    /// The task that runs, without its param, and when it began.
+    pub(super) fn running(&self) -> Option<(Task, Millis)> {
+        self.state().running.as_ref().map(|(task, started_at_ms, _)| (task.clone(), *started_at_ms))
+    }
+
+    pub(super) fn runs_longer_than(&self, span: Duration) -> bool {
+        self.state().running.as_ref().is_some_and(|(_, _, since)| since.elapsed() > span)
+    }
+
+    /// Ends noting what runs: it is claimed, and the partition's note belongs to its next holder.
+    pub(super) fn forget_note(&self) {
+        if let Some(note) = self.state().note.take() {
+            note.ends();
+        }
+    }
+
     /// Readable when the batch is over.
     pub(super) fn over(&self) -> BorrowedFd<'_> {
         self.over.as_fd()
@@ -109,16 +131,27 @@ impl Desk {
     // The runner's side.
 
     /// Waits until the next task may begin; `false` when it is called back.
-    pub(super) fn may_begin(&self) -> bool {
+    pub(super) fn may_begin(&self, task: &Task, now_ms: Millis) -> bool {
         let mut state = self.state();
         while !state.called_back && state.unsettled.is_some_and(|since| since.elapsed() > OVERDUE) {
             state = self.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        !state.called_back
+        if state.called_back {
+            return false;
+        }
+        if let Some(note) = &state.note {
+            note.starts(task.id);
+        }
+        state.running = Some((task.without_param(), now_ms, Watch::start()));
+        true
     }
 
     pub(super) fn put(&self, finished: Finished) {
         let mut state = self.state();
+        state.running = None;
+        if let Some(note) = &state.note {
+            note.ends();
+        }
         state.finished.push(finished);
         state.unsettled.get_or_insert_with(Watch::start);
     }

@@ -4,9 +4,11 @@
 //! at most one partition at a time; its home by preference, any that nobody holds while home has nothing to do. It can
 //! be killed at any instant: the rows it had in hand are still in the order, and the next holder sees them at once.
 
+mod bench;
 mod desk;
 pub mod exec;
 mod job;
+mod report;
 mod runner;
 mod slice;
 mod stop;

@@ -9,6 +9,7 @@ use super::job::{Context, Handler, JobFuture, Registered, Registry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::log::Journal;
+use crate::store::Note;
 use crate::task::{Cause, Ending, Task};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,9 +49,9 @@ impl Runner {
         Ok(Runner { desk, batches, thread })
     }
 
-    /// Lays a batch down to be run in order.
-    pub(super) fn run(&self, tasks: Vec<Task>) -> Result<()> {
-        self.desk.begin_batch();
+    /// Lays a batch down to be run in order; what runs is noted in `note`.
+    pub(super) fn run(&self, tasks: Vec<Task>, note: Option<Arc<dyn Note>>) -> Result<()> {
+        self.desk.begin_batch(note);
         self.batches.send(tasks).map_err(|_| Error::failed("the runner's thread has ended"))
     }
 
@@ -63,10 +64,10 @@ impl Runner {
 async fn serve(desk: &Desk, mut orders: UnboundedReceiver<Vec<Task>>, tools: &Tools) {
     while let Some(tasks) = orders.recv().await {
         for task in tasks {
-            if !desk.may_begin() {
+            let started_at_ms = tools.clock.now_ms();
+            if !desk.may_begin(&task, started_at_ms) {
                 break;
             }
-            let started_at_ms = tools.clock.now_ms();
             let ending = run_one(desk, &task, tools).await;
             desk.put(Finished { task, ending, started_at_ms, finished_at_ms: tools.clock.now_ms() });
         }

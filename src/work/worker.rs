@@ -1,13 +1,14 @@
 //! The loop of one worker, and when it ends.
 
+use super::bench::{Bench, Claimed};
 use super::job::Registry;
 use super::runner::{Runner, Tools};
-use super::slice::{Bench, Slice};
+use super::slice::Slice;
 use super::stop::{Level, Stop};
 use crate::clock::{Clock, Watch};
 use crate::error::{Kind, Result};
 use crate::log::Journal;
-use crate::store::{Hold, Store, Woken};
+use crate::store::{Badge, Hold, Store, Woken};
 use crate::task::Partition;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,7 @@ struct Worker<'a> {
     options: Options,
     clock: Clock,
     bench: Bench,
+    badge: Badge,
     held: Option<Hold>,
     settled: u64,
     folding: bool,
@@ -84,12 +86,13 @@ pub fn work(
     stop: Stop,
     options: Options,
 ) -> Result<Summary> {
-    let Some(_alive) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
+    let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
     store.listen(options.index)?;
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker: options.index };
     let runner = Runner::start(tools.clone())?;
     let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
-    let mut worker = Worker { store, options, clock, bench, held: None, settled: 0, folding: false, busy_since: None };
+    let mut worker =
+        Worker { store, options, clock, bench, badge, held: None, settled: 0, folding: false, busy_since: None };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
     if released > 0 {
@@ -101,6 +104,7 @@ pub fn work(
         return Ok(Summary::Stuck);
     }
     let (settled, died) = (worker.settled, worker.bench.died);
+    worker.store.retire(worker.badge)?;
     log::info!("worker ends settled={settled} died={died}");
     Ok(Summary::Ended { settled, died })
 }
@@ -155,6 +159,10 @@ impl Worker<'_> {
     fn step(&mut self) -> Result<Step> {
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;
         self.store.ring(&touched, self.options.workers);
+        if self.bench.recover(self.store)? > 0 {
+            let waiting = self.store.waiting()?;
+            self.store.ring(&waiting, self.options.workers);
+        }
         self.fold_when_due()?;
         // The home partition stays held while it has work: no look at the others is needed then.
         if let Some(hold) = self.held.take_if(|h| h.partition().index == self.options.index)
@@ -187,16 +195,17 @@ impl Worker<'_> {
     /// Holds a partition, giving another one back first: whoever holds two while it runs a task starves one of them.
     fn take(&mut self, partition: Partition) -> Result<Option<Hold>> {
         self.held = None;
-        self.store.hold(partition, self.options.index, self.clock.now_ms())
+        let (bench, now_ms) = (&self.bench, self.clock.now_ms());
+        self.store.hold(partition, &self.badge, now_ms, &|task| bench.blame(task))
     }
 
     /// Works on a held partition for a slice; `None` when it had nothing ready. A home that is done stays held.
     fn work_on(&mut self, hold: Hold) -> Result<Option<Step>> {
         self.look_after_lookout();
-        let slice = self.bench.slice(self.store, &hold)?;
+        let slice = self.bench.slice(self.store, &hold, &self.badge)?;
         let at_home = hold.partition().index == self.options.index;
+        let wanted = hold.note().take_wanted();
         match slice {
-            Slice::Stuck => return Ok(Some(Step::Stuck)),
             Slice::Lost => return Ok(Some(Step::Worked)),
             Slice::Settled(0) => {
                 self.busy_since = None;
@@ -204,6 +213,18 @@ impl Worker<'_> {
                 return Ok(None);
             }
             Slice::Settled(count) => self.settled += count as u64,
+            Slice::Claimed(count, claim) => {
+                self.settled += count as u64 + 1;
+                let partition = hold.partition();
+                drop(hold);
+                self.store.ring(&[partition], self.options.workers);
+                self.store.ring_wanted(wanted, self.options.workers);
+                self.store.pass_lookout(self.options.workers);
+                return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
+                    Claimed::Settled => Step::Worked,
+                    Claimed::Stuck => Step::Stuck,
+                }));
+            }
         }
         if at_home {
             self.held = Some(hold);

@@ -188,6 +188,13 @@ pub(super) fn ring(run: &Path, partitions: &[Partition], workers: u32) {
     }
 }
 
+/// Rings for the workers whose bit (index mod 64) is set.
+pub(super) fn ring_wanted(run: &Path, wanted: u64, workers: u32) {
+    for index in (0..workers).filter(|index| wanted & (1 << (index % 64)) != 0) {
+        ring_one(run, index);
+    }
+}
+
 /// Rings for one worker; whether it listens. A full socket belongs to one that has been rung enough.
 fn ring_one(run: &Path, index: u32) -> bool {
     let send = |path: &Path| {

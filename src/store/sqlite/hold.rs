@@ -1,37 +1,90 @@
-//! Holding a partition and reading its next rows; the liveness of workers.
+//! Holding a partition and reading its next rows.
 //!
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
 
-use super::{Sqlite, lock};
+use super::notes::Notes;
+use super::{Sqlite, lock, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
-use crate::store::{Batch, Hold, Lock, WorkerInfo};
-use crate::task::{Codec, Partition, Right, Task};
-use rusqlite::{Row, params};
-use std::io::{Seek, Write};
+use crate::store::{Badge, Batch, Ended, Hold, Lock};
+use crate::task::{Cause, Codec, Partition, Right, Settlement, Task, WORKER_DIED};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use std::fs::File;
+use std::sync::Arc;
 
 /// A batch ends when the params in it pass this together, in bytes.
 const BATCH_BYTES: usize = 8 << 20;
 
-pub(super) fn hold(store: &mut Sqlite, partition: Partition, worker: u32, now_ms: Millis) -> Result<Option<Hold>> {
+pub(super) fn hold(
+    store: &mut Sqlite,
+    partition: Partition,
+    badge: &Badge,
+    now_ms: Millis,
+    blame: &dyn Fn(&Task) -> Settlement,
+) -> Result<Option<Hold>> {
     let name = format!("partition-{}-{}", partition.generation, partition.index);
-    let Some(file) = lock::try_lock(&store.run, &name)? else { return Ok(None) };
-    let raise = "INSERT INTO rowmill_partition (generation, partition, epoch, worker, pid, held_at)
-                 VALUES (?1, ?2, 1, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET epoch = epoch + 1, worker = ?3, pid = ?4, held_at = ?5
-                 RETURNING epoch";
-    let pid = std::process::id();
+    let Some(file) = lock::try_lock(&store.run, &name)? else {
+        // Somebody holds it: the note says so to the holder. A file that is gone is held by nobody we could tell.
+        if let Ok(file) = File::options().read(true).write(true).open(store.run.join(&name)) {
+            Notes::map(&file)?.want(badge.index);
+        }
+        return Ok(None);
+    };
+    let notes = Notes::map(&file)?;
     let epoch = store.write(|tx| {
-        let mut raise = tx.prepare_cached(raise)?;
-        let row = params![partition.generation, partition.index, worker, pid, now_ms];
-        Ok(raise.query_row(row, |r| r.get(0))?)
+        let place = params![partition.generation, partition.index];
+        let last = "SELECT epoch FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
+        let last: Option<i64> = tx.prepare_cached(last)?.query_row(place, |r| r.get(0)).optional()?;
+        if let Some(suspect) = last.and_then(|epoch| notes.left_by(epoch)) {
+            charge(tx, partition, badge, suspect, now_ms, blame)?;
+        }
+        let raise = "INSERT INTO rowmill_partition (generation, partition, epoch, worker, pid, held_at)
+                     VALUES (?1, ?2, 1, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET epoch = epoch + 1, worker = ?3, pid = ?4, held_at = ?5
+                     RETURNING epoch";
+        let row = params![partition.generation, partition.index, badge.index, std::process::id(), now_ms];
+        Ok(tx.prepare_cached(raise)?.query_row(row, |r| r.get(0))?)
     })?;
-    Ok(Some(Hold { partition, epoch, worker, _lock: Lock(Box::new(file)) }))
+    notes.begin(epoch);
+    Ok(Some(Hold { partition, epoch, worker: badge.index, note: Arc::new(notes), _lock: Lock(Box::new(file)) }))
+}
+
+/// Charges the task that ran when the last holder died, if it is still in the order of this partition.
+fn charge(
+    tx: &Transaction<'_>,
+    partition: Partition,
+    badge: &Badge,
+    id: i64,
+    now_ms: Millis,
+    blame: &dyn Fn(&Task) -> Settlement,
+) -> Result<()> {
+    let look = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
+                       q.unique_key IS NOT NULL, q.cause
+                  FROM queue q JOIN rowmill_ready r ON r.generation = ?1 AND r.partition = ?2
+                   AND r.priority = q.priority AND r.id = q.id
+                 WHERE q.id = ?3";
+    let mut query = tx.prepare_cached(look)?;
+    let mut rows = query.query(params![partition.generation, partition.index, id])?;
+    let Some(row) = rows.next()? else { return Ok(()) };
+    let task = read_task(row, id)?;
+    let (priority, keyed) = (row.get(0)?, row.get(7)?);
+    let settlement = blame(&task);
+    log::warn!("task={id} job={} ran when its worker died: {}", task.job, settlement.word());
+    if let Settlement::Suspect { attempt } = settlement {
+        let charge = "UPDATE queue SET attempt = ?2, error = ?3, cause = ?4 WHERE id = ?1";
+        let cause = Cause::WorkerDied;
+        tx.prepare_cached(charge)?.execute(params![id, attempt, cause.text(), cause.word()])?;
+        return Ok(());
+    }
+    let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms };
+    settle::take_key(tx, &Right { partition, priority, id, keyed })?;
+    settle::write_row(tx, id, badge.index, &ended, None)
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
-    let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL
+    let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
+                       q.cause
                   FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
                  WHERE r.generation = ?1 AND r.partition = ?2
                  ORDER BY r.priority DESC, r.id LIMIT ?3";
@@ -46,9 +99,9 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
             batch.orphans.push(right);
             continue;
         }
-        let task = read_task(row, right)?;
+        let task = read_task(row, right.id)?;
         bytes += task.param.len();
-        batch.tasks.push(task);
+        batch.tasks.push((task, right));
         if bytes > BATCH_BYTES {
             break;
         }
@@ -56,49 +109,17 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
     Ok(batch)
 }
 
-fn read_task(row: &Row<'_>, right: Right) -> Result<Task> {
+fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {
     let codec = row.get_ref(4)?.as_str().ok().and_then(Codec::from_word);
+    let careful = row.get_ref(8)?.as_str_or_null().ok().flatten() == Some(WORKER_DIED);
     Ok(Task {
-        id: right.id,
+        id,
         job: row.get(2)?,
         param: row.get_ref(3)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec(),
-        codec: codec.ok_or_else(|| Error::failed(format!("task {} has a codec that its CHECK forbids", right.id)))?,
-        priority: right.priority,
+        codec: codec.ok_or_else(|| Error::failed(format!("task {id} has a codec that its CHECK forbids")))?,
+        priority: row.get(0)?,
         attempts_charged: row.get(5)?,
         max_attempts: row.get(6)?,
-        right,
+        careful,
     })
-}
-
-/// The name of worker `index`'s liveness lock.
-pub(super) fn worker_lock(index: u32) -> String {
-    format!("worker-{index}")
-}
-
-pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<Option<Lock>> {
-    let Some(mut file) = lock::try_lock_patiently(&store.run, &worker_lock(index))? else { return Ok(None) };
-    let line = serde_json::json!({ "pid": std::process::id(), "started_at": now_ms });
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{line}")?;
-    Ok(Some(Lock(Box::new(file))))
-}
-
-pub(super) fn workers(store: &mut Sqlite) -> Result<Vec<WorkerInfo>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(&store.run)? {
-        let name = entry?.file_name();
-        let index = name.to_str().and_then(|n| n.strip_prefix("worker-")).and_then(|n| n.parse::<u32>().ok());
-        let Some(index) = index else { continue };
-        if !lock::is_locked(&store.run, &worker_lock(index))? {
-            continue;
-        }
-        let text = std::fs::read_to_string(store.run.join(worker_lock(index)))?;
-        // A worker that is just writing its line is listed at the next look.
-        let Ok(line) = serde_json::from_str::<serde_json::Value>(&text) else { continue };
-        let pid = line["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-        found.push(WorkerInfo { index, pid, started_at: line["started_at"].as_i64().unwrap_or(0) });
-    }
-    found.sort_by_key(|w| w.index);
-    Ok(found)
 }

@@ -5,12 +5,16 @@
 //! own lock is contended by applications only. A connection is opened once per process and never used after a fork.
 //! The connection keeps triggers on: what applications rely on holds for the engine's own writes too.
 
+mod badge;
 mod bell;
+mod claim;
 mod enqueue;
 mod fold;
 mod hold;
+mod identity;
 mod lock;
 mod look;
+mod notes;
 mod open;
 mod schedules;
 mod settle;
@@ -23,7 +27,7 @@ mod tests;
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::*;
-use crate::task::{Generation, NewTask, Partition, Plan, Right};
+use crate::task::{Generation, NewTask, Partition, Plan, Right, Settlement, Task};
 use rusqlite::{Connection, ErrorCode};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -103,16 +107,49 @@ impl Store for Sqlite {
         enqueue::enqueue(self, tasks)
     }
 
-    fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Lock>> {
-        hold::enlist(self, index, now_ms)
+    fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>> {
+        badge::enlist(self, index, now_ms)
+    }
+
+    fn retire(&mut self, badge: Badge) -> Result<()> {
+        badge::retire(self, badge)
     }
 
     fn scheduler(&mut self) -> Result<Option<Lock>> {
         Ok(lock::try_lock(&self.run, "scheduler")?.map(|file| Lock(Box::new(file))))
     }
 
-    fn hold(&mut self, partition: Partition, worker: u32, now_ms: Millis) -> Result<Option<Hold>> {
-        hold::hold(self, partition, worker, now_ms)
+    fn hold(
+        &mut self,
+        partition: Partition,
+        badge: &Badge,
+        now_ms: Millis,
+        blame: &dyn Fn(&Task) -> Settlement,
+    ) -> Result<Option<Hold>> {
+        hold::hold(self, partition, badge, now_ms, blame)
+    }
+
+    fn claim(
+        &mut self,
+        hold: &Hold,
+        badge: &Badge,
+        right: &Right,
+        attempts_charged: u32,
+        started_at_ms: Millis,
+    ) -> Result<Claiming> {
+        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms)
+    }
+
+    fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
+        claim::settle_claim(self, claim, ended)
+    }
+
+    fn lost_claims(&mut self) -> Result<Vec<LostClaim>> {
+        claim::lost_claims(self)
+    }
+
+    fn ring_wanted(&mut self, wanted: u64, workers: u32) {
+        bell::ring_wanted(&self.run, wanted, workers);
     }
 
     fn fetch(&mut self, hold: &Hold, limit: usize) -> Result<Batch> {
@@ -168,11 +205,11 @@ impl Store for Sqlite {
     }
 
     fn is_alive(&mut self, index: u32) -> Result<bool> {
-        lock::is_locked(&self.run, &hold::worker_lock(index))
+        lock::is_locked(&self.run, &badge::worker_lock(index))
     }
 
     fn workers(&mut self) -> Result<Vec<WorkerInfo>> {
-        hold::workers(self)
+        badge::workers(self)
     }
 
     fn counts(&mut self) -> Result<Counts> {

@@ -8,16 +8,13 @@
 use super::Sqlite;
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::store::{Hold, Settled, Settling, Verdict};
+use crate::store::{Ended, Hold, Settled, Settling, Verdict};
 use crate::task::{Cause, Right, Settlement};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
     store.write(|tx| {
-        let epoch = "SELECT epoch FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
-        let place = params![hold.partition.generation, hold.partition.index];
-        let epoch: Option<i64> = tx.prepare_cached(epoch)?.query_row(place, |r| r.get(0)).optional()?;
-        if epoch != Some(hold.epoch) {
+        if !is_held(tx, hold)? {
             return Ok(Settling::Lost);
         }
         let mut verdicts = Vec::with_capacity(settled.len());
@@ -31,39 +28,42 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
     })
 }
 
+/// Whether the hold is still good.
+pub(super) fn is_held(tx: &Transaction<'_>, hold: &Hold) -> Result<bool> {
+    let epoch = "SELECT epoch FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
+    let place = params![hold.partition.generation, hold.partition.index];
+    let epoch: Option<i64> = tx.prepare_cached(epoch)?.query_row(place, |r| r.get(0)).optional()?;
+    Ok(epoch == Some(hold.epoch))
+}
+
 fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
     let right = &one.right;
-    if one.settlement == Settlement::Untouched {
+    if one.ended.settlement == Settlement::Untouched {
         return Ok(Verdict::Written);
     }
-    let untouched = leave_order(tx, right, right.priority)?;
-    match &one.settlement {
-        Settlement::Done { attempt, result } if untouched && !right.keyed => {
+    let row = take_key(tx, right)?;
+    match (&one.ended.settlement, row) {
+        (_, Row::Cancelled) => Ok(Verdict::Cancelled),
+        (_, Row::Gone) => Ok(Verdict::Gone),
+        (Settlement::Done { attempt, result }, Row::Here { moved: false, .. }) if !right.keyed => {
             let fresh = "INSERT INTO rowmill_settled
                            (generation, partition, id, attempt, started_at, finished_at, worker, result)
                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let p = right.partition;
-            let values = (one.started_at_ms, one.finished_at_ms, hold.worker, result);
+            let (p, ended) = (right.partition, &one.ended);
             tx.prepare_cached(fresh)?.execute(params![
                 p.generation,
                 p.index,
                 right.id,
                 attempt,
-                values.0,
-                values.1,
-                values.2,
-                values.3
+                ended.started_at_ms,
+                ended.finished_at_ms,
+                hold.worker,
+                result
             ])?;
             Ok(Verdict::Written)
         }
-        settlement => {
-            let run_at = match if untouched { Standing::Ready } else { standing(tx, right)? } {
-                Standing::Ready => None,
-                Standing::PutOff(run_at) => Some(run_at),
-                Standing::Cancelled => return Ok(Verdict::Cancelled),
-                Standing::Gone => return Ok(Verdict::Gone),
-            };
-            write_row(tx, hold, one, settlement, run_at)?;
+        (_, Row::Here { put_off, .. }) => {
+            write_row(tx, right.id, hold.worker, &one.ended, put_off)?;
             Ok(Verdict::Written)
         }
     }
@@ -76,51 +76,57 @@ fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<boo
     Ok(tx.prepare_cached(leave)?.execute(params![p.generation, p.index, priority, right.id])? == 1)
 }
 
-/// How a row stands whose key was not where the fetch had seen it.
-enum Standing {
-    /// At another priority; its key has left the order now.
-    Ready,
-    /// Put off to this time by an application; its key has left the delayed order now.
-    PutOff(Millis),
+/// How the row of a task in hand stands, its key taken out of the order that it was in.
+pub(super) enum Row {
+    /// It waits for its settlement.
+    Here {
+        /// Whether an application changed its priority or time meanwhile.
+        moved: bool,
+        /// The time to which an application put it off.
+        put_off: Option<Millis>,
+    },
     /// Cancelled by an application.
     Cancelled,
     /// Deleted, or settled already.
     Gone,
 }
 
-fn standing(tx: &Transaction<'_>, right: &Right) -> Result<Standing> {
+/// Takes the key of a task in hand out of whichever order it is in now.
+pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
+    if leave_order(tx, right, right.priority)? {
+        return Ok(Row::Here { moved: false, put_off: None });
+    }
     let look = "SELECT status, priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
     let row = tx
         .prepare_cached(look)?
         .query_row([right.id], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?)))
         .optional()?;
-    let Some((status, priority, run_at)) = row else { return Ok(Standing::Gone) };
+    let Some((status, priority, run_at)) = row else { return Ok(Row::Gone) };
     Ok(match status.as_str() {
-        "ready" if leave_order(tx, right, priority)? => Standing::Ready,
+        "ready" if leave_order(tx, right, priority)? => Row::Here { moved: true, put_off: None },
         "delayed" => {
             let leave = "DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2";
             match tx.prepare_cached(leave)?.execute(params![run_at, right.id])? {
-                1 => Standing::PutOff(run_at),
-                _ => Standing::Gone,
+                1 => Row::Here { moved: true, put_off: Some(run_at) },
+                _ => Row::Gone,
             }
         }
-        "cancelled" => Standing::Cancelled,
-        _ => Standing::Gone,
+        "cancelled" => Row::Cancelled,
+        _ => Row::Gone,
     })
 }
 
 /// Writes a settlement into its row of `queue`. `put_off` is the time that an application gave the row meanwhile: a
 /// task that is to run again does so no sooner.
-fn write_row(
+pub(super) fn write_row(
     tx: &Transaction<'_>,
-    hold: &Hold,
-    one: &Settled,
-    settlement: &Settlement,
+    id: i64,
+    worker: u32,
+    ended: &Ended,
     put_off: Option<Millis>,
 ) -> Result<()> {
-    let id = one.right.id;
-    let (worker, started_at, finished_at) = (hold.worker, one.started_at_ms, one.finished_at_ms);
-    match settlement {
+    let (started_at, finished_at) = (ended.started_at_ms, ended.finished_at_ms);
+    match &ended.settlement {
         Settlement::Done { attempt, result } => {
             let done = "UPDATE queue SET status = 'done', attempt = ?2, started_at = ?3, finished_at = ?4, worker = ?5,
                           result = ?6, error = NULL, cause = NULL WHERE id = ?1";
@@ -146,7 +152,8 @@ fn write_row(
             let parked = "UPDATE queue SET status = 'parked', error = ?2, cause = ?3 WHERE id = ?1";
             tx.prepare_cached(parked)?.execute(params![id, reason, cause])?;
         }
-        Settlement::Untouched => {}
+        // Both leave the row ready: whoever asks for them puts the key back, or never took it.
+        Settlement::Suspect { .. } | Settlement::Untouched => {}
     }
     Ok(())
 }

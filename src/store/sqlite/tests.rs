@@ -14,9 +14,21 @@ fn add(store: &mut Sqlite, job: &str, priority: i64) -> i64 {
     store.enqueue(&[task]).unwrap()[0].id()
 }
 
-fn done(task: Task) -> Settled {
+fn done((task, right): (Task, Right)) -> Settled {
     let settlement = Settlement::Done { attempt: task.attempts_charged + 1, result: Some(b"ok".to_vec()) };
-    Settled { right: task.right, settlement, started_at_ms: 1_000, finished_at_ms: 1_001 }
+    Settled { right, ended: Ended { settlement, started_at_ms: 1_000, finished_at_ms: 1_001 } }
+}
+
+fn badge(store: &mut Sqlite, index: u32) -> Badge {
+    store.enlist(index, 5).unwrap().unwrap()
+}
+
+fn nobody(_: &Task) -> Settlement {
+    panic!("nobody is to blame")
+}
+
+fn suspect(task: &Task) -> Settlement {
+    Settlement::Suspect { attempt: task.attempts_charged + 1 }
 }
 
 fn home(store: &mut Sqlite, id: i64) -> Partition {
@@ -29,7 +41,8 @@ fn a_task_goes_from_insert_to_folded() {
     let mut store = open(&folder);
     let id = add(&mut store, "noop", 0);
     let place = home(&mut store, id);
-    let hold = store.hold(place, 0, 5).unwrap().unwrap();
+    let me = badge(&mut store, 0);
+    let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
     let batch = store.fetch(&hold, 10).unwrap();
     assert_eq!(batch.tasks.len(), 1);
     let settled: Vec<Settled> = batch.tasks.into_iter().map(done).collect();
@@ -51,13 +64,16 @@ fn a_second_holder_is_refused_and_a_later_one_makes_the_first_ones_settlement_wo
     let (mut one, mut two) = (open(&folder), open(&folder));
     let id = add(&mut one, "noop", 0);
     let place = home(&mut one, id);
-    let first = one.hold(place, 0, 5).unwrap().unwrap();
-    assert!(two.hold(place, 1, 5).unwrap().is_none());
+    let (me, other) = (badge(&mut one, 0), badge(&mut two, 1));
+    let first = one.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    assert!(!first.note().is_wanted());
+    assert!(two.hold(place, &other, 5, &nobody).unwrap().is_none());
+    assert_eq!(first.note().take_wanted(), 1 << 1, "the holder is told who waits");
     let batch = one.fetch(&first, 10).unwrap();
     // Somebody deletes the lock file: the kernel's lock is worth nothing then, the epoch still is.
     let name = format!("q.db-run/partition-{}-{}", place.generation, place.index);
     std::fs::remove_file(folder.path().join(name)).unwrap();
-    let second = two.hold(place, 1, 5).unwrap().unwrap();
+    let second = two.hold(place, &other, 5, &nobody).unwrap().unwrap();
     let late: Vec<Settled> = batch.tasks.into_iter().map(done).collect();
     assert_eq!(one.settle(&first, &late, &[]).unwrap(), Settling::Lost);
     assert_eq!(one.task(id).unwrap().unwrap().status.word(), "ready");
@@ -65,4 +81,80 @@ fn a_second_holder_is_refused_and_a_later_one_makes_the_first_ones_settlement_wo
     assert_eq!(again.len(), 1);
     let settled: Vec<Settled> = again.into_iter().map(done).collect();
     assert_eq!(two.settle(&second, &settled, &[]).unwrap(), Settling::Committed(vec![Verdict::Written]));
+}
+
+/// A hold that ended without a word: the lock is free, the note is still there.
+fn die(hold: Hold) {
+    drop(hold);
+}
+
+#[test]
+fn the_task_that_ran_when_its_worker_died_is_charged_once_and_its_neighbours_are_not() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let ids: Vec<i64> = (0..12).map(|_| add(&mut store, "noop", 0)).collect();
+    let place = home(&mut store, ids[3]);
+    let me = badge(&mut store, 0);
+    let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    hold.note().starts(ids[7]);
+    die(hold);
+    let hold = store.hold(place, &me, 6, &suspect).unwrap().unwrap();
+    die(hold);
+    let hold = store.hold(place, &me, 7, &nobody).unwrap().unwrap();
+    let batch = store.fetch(&hold, 10).unwrap();
+    let seen: Vec<(i64, u32, bool)> = batch.tasks.iter().map(|(t, _)| (t.id, t.attempts_charged, t.careful)).collect();
+    assert_eq!(seen, [(ids[3], 0, false), (ids[7], 1, true), (ids[11], 0, false)]);
+}
+
+#[test]
+fn a_note_about_a_task_of_another_partition_charges_nobody() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let (a, b) = (add(&mut store, "noop", 0), add(&mut store, "noop", 0));
+    let (me, place) = (badge(&mut store, 0), home(&mut store, a));
+    let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    hold.note().starts(b);
+    die(hold);
+    drop(store.hold(place, &me, 6, &nobody).unwrap().unwrap());
+    assert_eq!(store.task(b).unwrap().unwrap().attempt, 0);
+}
+
+#[test]
+fn a_note_that_outlives_its_hold_does_not_keep_the_partition() {
+    let folder = TempDir::new().unwrap();
+    let (mut one, mut two) = (open(&folder), open(&folder));
+    let id = add(&mut one, "noop", 0);
+    let place = home(&mut one, id);
+    let (me, other) = (badge(&mut one, 0), badge(&mut two, 1));
+    let hold = one.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    let _note = Arc::clone(hold.note());
+    drop(hold);
+    assert!(two.hold(place, &other, 5, &nobody).unwrap().is_some());
+}
+
+#[test]
+fn a_claim_is_settled_by_its_worker_or_recovered_from_a_dead_one_and_never_both() {
+    let folder = TempDir::new().unwrap();
+    let (mut one, mut two) = (open(&folder), open(&folder));
+    let id = add(&mut one, "noop", 3);
+    let place = home(&mut one, id);
+    let me = badge(&mut one, 0);
+    let hold = one.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    let (task, right) = one.fetch(&hold, 10).unwrap().tasks.remove(0);
+    let Claiming::Claimed(claim) = one.claim(&hold, &me, &right, task.attempts_charged, 7).unwrap() else { panic!() };
+    drop(hold);
+    let row = one.task(id).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt, row.worker), ("running", 1, Some(0)));
+    assert!(two.lost_claims().unwrap().is_empty(), "its worker lives");
+    drop(me);
+    let lost = two.lost_claims().unwrap();
+    assert_eq!((lost.len(), lost[0].task.attempts_charged, lost[0].power_cut), (1, 0, false));
+    let settlement = suspect(&lost[0].task);
+    let ended = Ended { settlement, started_at_ms: 7, finished_at_ms: 9 };
+    assert_eq!(two.settle_claim(&lost[0].claim, &ended).unwrap(), Some(Verdict::Written));
+    let row = one.task(id).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt, row.cause.as_deref()), ("ready", 1, Some("worker_died")));
+    let late = Ended { settlement: Settlement::Done { attempt: 1, result: None }, started_at_ms: 7, finished_at_ms: 9 };
+    assert_eq!(one.settle_claim(&claim, &late).unwrap(), None, "the claim was taken away");
+    assert_eq!(one.waiting().unwrap(), [place]);
 }

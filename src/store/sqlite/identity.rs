@@ -1,0 +1,36 @@
+//! Which process is meant: boot, process id and the instant of its start, which together never come twice.
+
+use crate::error::{Error, Result};
+
+/// A process, of this boot of this machine or of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) boot: String,
+    pub(super) pid: i64,
+    /// Clock ticks from the boot to its start.
+    pub(super) pid_start: i64,
+}
+
+impl Identity {
+    /// This process.
+    pub(super) fn own() -> Result<Identity> {
+        let pid = i64::from(std::process::id());
+        let pid_start = start_of(pid).ok_or_else(|| Error::failed("/proc does not tell when this process started"))?;
+        Ok(Identity { boot: this_boot()?, pid, pid_start })
+    }
+}
+
+/// The id of this boot.
+pub(super) fn this_boot() -> Result<String> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(path).map_err(|e| Error::failed(format!("{path}: {e}")))?;
+    Ok(text.trim().to_string())
+}
+
+/// When a process started, in clock ticks since the boot; `None` when there is no such process.
+/// Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from the last parenthesis.
+pub(super) fn start_of(pid: i64) -> Option<i64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after) = stat.rsplit_once(") ")?;
+    after.split(' ').nth(19)?.parse().ok()
+}
