@@ -76,6 +76,7 @@ fn until_ended(
 ) -> Result<(), Errno> {
     loop {
         course.keep_deadlines();
+        // Only the first reason counts; a descriptor that stays readable would wake us without end.
         let listening = matches!(course.stage, Stage::Running(_)).then_some(abandon);
         let ready = pipes.wait(Some(course.process.ended()), listening, course.left())?;
         pipes.serve(&ready, lines);
@@ -130,9 +131,9 @@ impl Course<'_> {
         }
     }
 
-    /// Asks the program to end, unless it was asked before, or has ended while its output was being dealt with.
+    /// Asks a program that runs to end, unless it has ended while its output was being dealt with.
     fn end(&mut self, reason: Reason) {
-        if matches!(self.stage, Stage::Running(_)) && !is_readable(self.process.ended()) {
+        if !is_readable(self.process.ended()) {
             self.process.ask();
             self.stage = Stage::Asked(Watch::start());
             self.reason = Some(reason);
@@ -260,4 +261,19 @@ fn read_chunk(pipe: &mut Option<OwnedFd>, chunk: &mut [u8], mut take: impl FnMut
 fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(count) if count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_never_stops_does_not_hold_up_the_end() {
+        let endless = std::fs::File::open("/dev/zero").unwrap();
+        let mut pipes =
+            Pipes { stdin: None, unsent: b"", stdout: Some(endless.into()), stderr: None, chunk: vec![0; CHUNK] };
+        let mut output = |_| {};
+        pipes.read_the_rest(&mut Lines::new(&mut output));
+        assert!(pipes.stdout.is_some(), "it was left, not ended");
+    }
 }

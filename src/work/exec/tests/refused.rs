@@ -63,6 +63,9 @@ fn a_bare_name_is_looked_for_in_the_path_only() {
     assert_says(&refusal(&good), &["`good` is not in the PATH (/usr/local/bin:/usr/bin:/bin)"]);
     good.env.insert("PATH".into(), ":.:sub".into());
     assert_says(&refusal(&good), &["is not in the PATH (:.:sub)"]);
+    let climbing = format!("{}bin", "../".repeat(30));
+    let relative = Command { env: BTreeMap::from([("PATH".into(), climbing)]), ..command(&["sh"]) };
+    assert_says(&refusal(&relative), &["is not in the PATH"]);
     good.env.insert("PATH".into(), format!("/nowhere:{}", folder.path().display()));
     assert_eq!(run_it(&good, b"").ending, done());
     let plain = Command { argv: vec!["plain".into()], ..good };

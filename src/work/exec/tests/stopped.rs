@@ -72,7 +72,7 @@ fn the_first_reason_stays_and_nobody_is_asked_twice() {
 
 #[test]
 fn the_whole_group_is_asked() {
-    let script = "trap : TERM; (trap 'echo asked' TERM; echo ready; sleep 1000 & wait) & wait; wait";
+    let script = "trap : TERM; (trap 'echo asked; exit' TERM; echo ready; sleep 1000 & wait) & wait; wait";
     let seen = run_with(&sh(script), b"", &patient(), stop_when("ready"));
     assert_eq!((seen.ending.clone(), seen.texts()), (Ending::Interrupted, vec!["ready", "asked"]));
 }
@@ -121,7 +121,7 @@ fn descendants_in_the_group_are_killed_with_the_end_of_the_program() {
 #[test]
 fn a_descendant_that_left_the_group_does_not_block_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    for stray in ["exec sleep 1000", "exec yes"] {
+    for stray in ["exec sleep 1000", "yes & yes & yes & exec yes"] {
         let script =
             format!("rm -f out; mkfifo out; setsid sh -c 'echo $$; echo > out; {stray}' & read x < out; exit 4");
         let seen = run_it(&sh_in(folder.path(), &script), b"");
