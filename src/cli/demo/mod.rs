@@ -172,6 +172,9 @@ fn while_asleep(stage: &Stage, store: &mut dyn Store, amiss: &mut Vec<String>) -
             }
         }
     }
+    if waits.is_empty() {
+        return Ok(());
+    }
     let shown: Vec<String> = waits.iter().map(|ms| format!("{ms} ms")).collect();
     say(&format!("From insert to start (`SELECT started_at - created_at FROM task`): {}.", shown.join(", ")))?;
     // The fastest of the three: on a machine that is busy with other things one of them may have waited for that.
