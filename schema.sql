@@ -91,12 +91,11 @@ CREATE TABLE rowmill_generation (
 
 -- Who holds a partition. The epoch rises with every hold; a settlement with an older one changes nothing.
 CREATE TABLE rowmill_partition (
-  generation INTEGER NOT NULL,
-  partition  INTEGER NOT NULL,
-  epoch      INTEGER NOT NULL,
-  worker     INTEGER NOT NULL,
-  pid        INTEGER NOT NULL,
-  held_at    INTEGER NOT NULL,
+  generation  INTEGER NOT NULL,
+  partition   INTEGER NOT NULL,
+  epoch       INTEGER NOT NULL,
+  incarnation INTEGER NOT NULL,  -- of the worker process: see rowmill_worker
+  held_at     INTEGER NOT NULL,
   PRIMARY KEY (generation, partition)
 ) WITHOUT ROWID;
 

@@ -38,3 +38,8 @@ pub use cli::main;
 pub use error::{Error, Result};
 pub use task::{Outcome, Policy};
 pub use work::{Context, Job, JobError, Registry};
+
+/// Compiles the Rust in README.md, and nothing else.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

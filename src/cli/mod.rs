@@ -93,7 +93,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),
         Command::Logs(args) => logs(&Site::find(&place, register)?, &args),
         Command::Check { format } => check::check(&place, register, format.format),
-        Command::Demo => demo::demo(),
+        Command::Demo => demo::demo(&place, register),
     }
 }
 

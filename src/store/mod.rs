@@ -13,9 +13,13 @@ pub use look::{Counts, Filter, Row, Schedule, WorkerInfo};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::task::{NewTask, Partition, Plan, Right, Settlement, Task};
+use rustix::fs::{FlockOperation, flock};
 use std::any::Any;
 use std::fmt;
-use std::os::fd::BorrowedFd;
+use std::fs::OpenOptions;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +80,15 @@ pub trait Note: fmt::Debug + Send + Sync {
 pub struct Badge {
     pub(crate) index: u32,
     pub(crate) incarnation: i64,
+    pub(crate) body: Body,
     pub(crate) _lock: Lock,
+}
+
+impl Badge {
+    /// What executables of this worker inherit.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
 }
 
 /// A task that is written as running by one worker process: the right to settle it.
@@ -92,6 +104,21 @@ impl Claim {
     /// The id of the task.
     pub fn id(&self) -> i64 {
         self.id
+    }
+}
+
+/// What executables inherit from their worker, so that none outlives it unseen.
+#[derive(Debug, Clone, Default)]
+pub struct Body(pub(crate) Option<PathBuf>);
+
+impl Body {
+    /// An open, locked file for one executable to inherit: as long as it or a descendant of it lives, the lock is taken.
+    /// `None` where the backend needs none.
+    pub fn open(&self) -> Result<Option<OwnedFd>> {
+        let Some(path) = &self.0 else { return Ok(None) };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockShared)?;
+        Ok(Some(file.into()))
     }
 }
 
@@ -252,7 +279,8 @@ pub trait Store: Send {
     /// Safe to repeat: yes after an error, because then nothing was written.
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>>;
 
-    /// Claims of worker processes that are dead, to be settled by whoever asks. A read.
+    /// Claims of worker processes that are dead, to be settled by whoever asks. What is left of the executables that such
+    /// a process had started is killed and gone when this returns; an error of kind `TryAgain` says that it is not yet.
     fn lost_claims(&mut self) -> Result<Vec<LostClaim>>;
 
     /// Rings for the workers that have waited for a partition.

@@ -9,7 +9,7 @@ use super::job::{Context, Handler, JobFuture, Registered, Registry};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::log::Journal;
-use crate::store::Note;
+use crate::store::{Body, Note};
 use crate::task::{Cause, Ending, Task};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +27,7 @@ pub(super) struct Tools {
     pub(super) journal: Arc<Journal>,
     pub(super) clock: Clock,
     pub(super) worker: u32,
+    pub(super) body: Body,
 }
 
 /// The engine's end of a running runner.
@@ -81,7 +82,10 @@ async fn run_one(desk: &Desk, task: &Task, tools: &Tools) -> Ending {
     match &registered.handler {
         Handler::Exec(command) => {
             let mut output = |line: exec::OutputLine| log_output(tools, task, &line);
-            exec::run(command, &cx, &task.param, &registered.policy, desk.abandon(), &mut output)
+            match tools.body.open() {
+                Ok(body) => exec::run(command, &cx, &task.param, &registered.policy, desk.abandon(), body, &mut output),
+                Err(e) => Ending::Failed(Cause::NotStarted(format!("its body cannot be made: {e}"))),
+            }
         }
         Handler::Rust(start) => match catch_unwind(AssertUnwindSafe(|| start(task.codec, &task.param, cx))) {
             Ok(Ok(future)) => run_future(desk, future, registered.policy.timeout_ms).await,

@@ -88,7 +88,8 @@ pub fn work(
 ) -> Result<Summary> {
     let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
     store.listen(options.index)?;
-    let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker: options.index };
+    let (worker, body) = (options.index, badge.body().clone());
+    let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
     let runner = Runner::start(tools.clone())?;
     let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
     let mut worker =

@@ -1,12 +1,13 @@
 //! Worker processes: their liveness locks, and the incarnation that each has in the database.
 
-use super::identity::{Identity, this_boot};
-use super::{Sqlite, lock};
+use super::identity::{self, Identity, this_boot};
+use super::{Sqlite, body, lock};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::store::{Badge, Lock, WorkerInfo};
-use rusqlite::params;
+use crate::store::{Badge, Body, Lock, WorkerInfo};
+use rusqlite::{Connection, params};
 use std::io::{Seek, Write};
+use std::os::fd::OwnedFd;
 
 /// The name of worker `index`'s liveness lock.
 pub(super) fn worker_lock(index: u32) -> String {
@@ -16,7 +17,13 @@ pub(super) fn worker_lock(index: u32) -> String {
 pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<Option<Badge>> {
     let Some(mut file) = lock::try_lock_patiently(&store.run, &worker_lock(index))? else { return Ok(None) };
     let own = Identity::own()?;
+    for earlier in incarnations_of(store, index)? {
+        body::end(&store.run, earlier)?;
+    }
     let incarnation = store.write(|tx| {
+        let gone = "DELETE FROM rowmill_worker AS w WHERE w.worker = ?1
+                       AND NOT EXISTS (SELECT 1 FROM rowmill_claim c WHERE c.incarnation = w.incarnation)";
+        tx.execute(gone, [index])?;
         let new = "INSERT INTO rowmill_worker (worker, boot, pid, pid_start, started_at) VALUES (?1, ?2, ?3, ?4, ?5)";
         tx.execute(new, params![index, own.boot, own.pid, own.pid_start, now_ms])?;
         Ok(tx.last_insert_rowid())
@@ -25,16 +32,36 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{line}")?;
-    Ok(Some(Badge { index, incarnation, _lock: Lock(Box::new(file)) }))
+    let body = Body(Some(body::path(&store.run, incarnation)));
+    Ok(Some(Badge { index, incarnation, body, _lock: Lock(Box::new(file)) }))
+}
+
+/// Earlier processes that were worker `index`: since its lock is ours, they are dead.
+fn incarnations_of(store: &Sqlite, index: u32) -> Result<Vec<i64>> {
+    let earlier = "SELECT incarnation FROM rowmill_worker WHERE worker = ?1";
+    let mut query = store.conn.prepare_cached(earlier)?;
+    let rows = query.query_map([index], |r| r.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
 pub(super) fn retire(store: &mut Sqlite, badge: Badge) -> Result<()> {
+    // A script may have left a child that lives on by intent; it is killed like the rest of a worker's executables.
+    body::end(&store.run, badge.incarnation)?;
     store.write(|tx| {
         let gone = "DELETE FROM rowmill_worker WHERE incarnation = ?1
                        AND NOT EXISTS (SELECT 1 FROM rowmill_claim WHERE incarnation = ?1)";
         tx.execute(gone, [badge.incarnation])?;
         Ok(())
     })
+}
+
+/// The worker processes of this boot, with descriptors that become readable when they end.
+pub(super) fn watch_all(conn: &Connection) -> Result<Vec<OwnedFd>> {
+    let all = "SELECT pid, pid_start FROM rowmill_worker WHERE boot = ?1";
+    let mut query = conn.prepare_cached(all)?;
+    let rows = query.query_map([this_boot()?], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
+    Ok(rows.into_iter().filter_map(|(pid, pid_start)| identity::watch(pid, Some(pid_start))).collect())
 }
 
 /// How a worker process of the database stands.

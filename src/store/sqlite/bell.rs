@@ -6,7 +6,7 @@
 //! with doubling pauses. All others look once a second, and so nothing hangs when a lookout dies.
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
-use super::lock;
+use super::{badge, identity, lock};
 use crate::clock::Watch;
 use crate::error::Result;
 use crate::store::Woken;
@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::io::Errno;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ const LOOKS_DENSE: Duration = Duration::from_millis(4);
 /// Wakes that follow each other closely (others are busy) are kept apart by up to this.
 const SPREAD: Duration = Duration::from_millis(8);
 
+/// The lock of the lookout, with its process id in it.
+const LOOKOUT: &str = "lookout";
+
 /// This process's ears.
 #[derive(Debug, Default)]
 pub(super) struct Bell {
@@ -37,6 +41,8 @@ pub(super) struct Bell {
     wal: PathBuf,
     index: u32,
     lookout: Option<Lookout>,
+    /// The process that is the lookout, while another one is: readable when it ends.
+    other_lookout: Option<OwnedFd>,
     /// `data_version` when the last sleep ended.
     seen: i64,
     /// How long the next wake is put off because the last ones came close together.
@@ -47,6 +53,9 @@ pub(super) struct Bell {
 struct Lookout {
     _lock: File,
     events: OwnedFd,
+    /// The other workers: readable when they end, so that what they had in hand is seen to at once.
+    peers: Vec<OwnedFd>,
+    peers_since: Option<Watch>,
 }
 
 impl Bell {
@@ -90,6 +99,7 @@ impl Bell {
         }
         let mut look_again = LOOK;
         loop {
+            self.look_for_peers(conn)?;
             let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
             if std::mem::replace(&mut self.seen, version) != version {
                 let close_together = watch.elapsed() < SPREAD * 4;
@@ -107,10 +117,11 @@ impl Bell {
             }
             match self.wait(left.min(look_again), stop, look_again >= LOOKS_DENSE)? {
                 Ear::Stop => return Ok(Woken::Stopped),
-                Ear::Socket => {
+                Ear::Socket | Ear::Peer => {
                     self.spread = Duration::ZERO;
                     return Ok(Woken::Rung);
                 }
+                Ear::OtherLookout => self.other_lookout = None,
                 Ear::Log => look_again = FIRST_LOOK,
                 Ear::Nothing => look_again = (look_again * 2).min(LOOK),
             }
@@ -122,22 +133,52 @@ impl Bell {
         if self.lookout.is_some() || self.socket.is_none() {
             return false;
         }
-        let Ok(Some(lock)) = lock::try_lock(run, "lookout") else { return false };
+        let Ok(Some(mut lock)) = lock::try_lock(run, LOOKOUT) else {
+            self.watch_other_lookout(run);
+            return false;
+        };
         let events = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK);
         let Ok(events) = events else { return false };
         if inotify::add_watch(&events, &self.wal, inotify::WatchFlags::MODIFY).is_err() {
             return false;
         }
-        self.lookout = Some(Lookout { _lock: lock, events });
+        // Read by the others, who would only look a second later if it could not be written.
+        let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
+        self.other_lookout = None;
+        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None });
         true
     }
 
-    fn wait(&self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {
+    fn watch_other_lookout(&mut self, run: &Path) {
+        if self.other_lookout.is_none() {
+            let pid = std::fs::read_to_string(run.join(LOOKOUT)).ok().and_then(|text| text.trim().parse().ok());
+            self.other_lookout = pid.and_then(|pid: i64| identity::watch(pid, None));
+        }
+    }
+
+    /// The lookout looks once a second who the other workers are.
+    fn look_for_peers(&mut self, conn: &Connection) -> Result<()> {
+        if let Some(lookout) = &mut self.lookout
+            && lookout.peers_since.is_none_or(|since| since.left_of(LOOK).is_zero())
+        {
+            lookout.peers = badge::watch_all(conn)?;
+            lookout.peers_since = Some(Watch::start());
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {
         let log = self.lookout.as_ref().filter(|_| with_log);
         let mut ears = Vec::with_capacity(3);
         ears.push((Ear::Stop, PollFd::from_borrowed_fd(stop, PollFlags::IN)));
         if let Some(socket) = &self.socket {
             ears.push((Ear::Socket, PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)));
+        }
+        if let Some(other) = &self.other_lookout {
+            ears.push((Ear::OtherLookout, PollFd::from_borrowed_fd(other.as_fd(), PollFlags::IN)));
+        }
+        for peer in self.lookout.iter().flat_map(|lookout| &lookout.peers) {
+            ears.push((Ear::Peer, PollFd::from_borrowed_fd(peer.as_fd(), PollFlags::IN)));
         }
         if let Some(log) = log {
             ears.push((Ear::Log, PollFd::from_borrowed_fd(log.events.as_fd(), PollFlags::IN)));
@@ -159,6 +200,13 @@ impl Bell {
             }
             _ => {}
         }
+        if heard == Ear::Peer
+            && let Some(lookout) = &mut self.lookout
+        {
+            // Who has ended would be heard for ever.
+            lookout.peers_since = None;
+            lookout.peers.clear();
+        }
         Ok(heard)
     }
 }
@@ -168,6 +216,8 @@ enum Ear {
     Stop,
     Socket,
     Log,
+    Peer,
+    OtherLookout,
     Nothing,
 }
 

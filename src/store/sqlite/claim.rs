@@ -3,9 +3,9 @@
 //! From the claim on, the claim itself is the proof, and the partition can go to somebody else. A settlement of a claimed
 //! task first takes the claim away; whoever finds it gone has lost. So a worker that was taken for dead settles nothing.
 
-use super::Sqlite;
 use super::badge::{Standing, standing};
 use super::settle::{self, Row};
+use super::{Sqlite, body};
 use crate::error::Result;
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LostClaim, Verdict};
 use crate::task::{Right, Settlement, Task};
@@ -90,6 +90,7 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
             Standing::Died => false,
             Standing::PowerCut => true,
         };
+        body::end(&store.run, incarnation)?;
         let claims = "SELECT c.id, q.job, q.codec, q.priority, q.attempt, q.max_attempts, c.claimed_at
                         FROM rowmill_claim c LEFT JOIN queue q ON q.id = c.id WHERE c.incarnation = ?1";
         let mut query = store.conn.prepare_cached(claims)?;

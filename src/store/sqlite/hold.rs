@@ -4,7 +4,7 @@
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
 
 use super::notes::Notes;
-use super::{Sqlite, lock, settle};
+use super::{Sqlite, body, lock, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -32,6 +32,7 @@ pub(super) fn hold(
         return Ok(None);
     };
     let notes = Notes::map(&file)?;
+    end_bodies_of_last(store, partition, &notes)?;
     let epoch = store.write(|tx| {
         let place = params![partition.generation, partition.index];
         let last = "SELECT epoch FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
@@ -39,15 +40,26 @@ pub(super) fn hold(
         if let Some(suspect) = last.and_then(|epoch| notes.left_by(epoch)) {
             charge(tx, partition, badge, suspect, now_ms, blame)?;
         }
-        let raise = "INSERT INTO rowmill_partition (generation, partition, epoch, worker, pid, held_at)
-                     VALUES (?1, ?2, 1, ?3, ?4, ?5)
-                     ON CONFLICT DO UPDATE SET epoch = epoch + 1, worker = ?3, pid = ?4, held_at = ?5
+        let raise = "INSERT INTO rowmill_partition (generation, partition, epoch, incarnation, held_at)
+                     VALUES (?1, ?2, 1, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET epoch = epoch + 1, incarnation = ?3, held_at = ?4
                      RETURNING epoch";
-        let row = params![partition.generation, partition.index, badge.index, std::process::id(), now_ms];
+        let row = params![partition.generation, partition.index, badge.incarnation, now_ms];
         Ok(tx.prepare_cached(raise)?.query_row(row, |r| r.get(0))?)
     })?;
     notes.begin(epoch);
     Ok(Some(Hold { partition, epoch, worker: badge.index, note: Arc::new(notes), _lock: Lock(Box::new(file)) }))
+}
+
+/// When the last holder died while a task ran, what is left of its executables goes first.
+fn end_bodies_of_last(store: &Sqlite, partition: Partition, notes: &Notes) -> Result<()> {
+    let last = "SELECT epoch, incarnation FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
+    let place = params![partition.generation, partition.index];
+    let last = store.conn.prepare_cached(last)?.query_row(place, |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
+    match last {
+        Some((epoch, incarnation)) if notes.left_by(epoch).is_some() => body::end(&store.run, incarnation),
+        _ => Ok(()),
+    }
 }
 
 /// Charges the task that ran when the last holder died, if it is still in the order of this partition.

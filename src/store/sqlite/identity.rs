@@ -1,6 +1,8 @@
 //! Which process is meant: boot, process id and the instant of its start, which together never come twice.
 
 use crate::error::{Error, Result};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::os::fd::OwnedFd;
 
 /// A process, of this boot of this machine or of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +29,23 @@ pub(super) fn this_boot() -> Result<String> {
     Ok(text.trim().to_string())
 }
 
-/// When a process started, in clock ticks since the boot; `None` when there is no such process.
+/// When a process started, in clock ticks since the boot; `None` when there is no such process, or when it has ended and
+/// nobody has taken note of it yet.
 /// Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from the last parenthesis.
 pub(super) fn start_of(pid: i64) -> Option<i64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after) = stat.rsplit_once(") ")?;
+    if after.starts_with(['Z', 'X']) {
+        return None;
+    }
     after.split(' ').nth(19)?.parse().ok()
+}
+
+/// A descriptor that becomes readable when the process ends; `None` when it has ended, or is another one than was meant.
+pub(super) fn watch(pid: i64, pid_start: Option<i64>) -> Option<OwnedFd> {
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
+    let process = pidfd_open(raw, PidfdFlags::empty()).ok()?;
+    // Looked at after opening: from then on the descriptor means this process, whatever becomes of its number.
+    let start = start_of(pid)?;
+    pid_start.is_none_or(|wanted| wanted == start).then_some(process)
 }

@@ -82,6 +82,11 @@ fn open_lock(path: &Path) -> Result<OwnedFd> {
     }
 }
 
+/// Takes away a file of the run folder that nobody needs any more. One that stays is found and cleared next time.
+pub(crate) fn clear(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}
+
 /// Makes the run folder; one that is there already is fine.
 pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o700)) {

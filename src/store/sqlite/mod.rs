@@ -5,8 +5,10 @@
 //! own lock is contended by applications only. A connection is opened once per process and never used after a fork.
 //! The connection keeps triggers on: what applications rely on holds for the engine's own writes too.
 
+mod application;
 mod badge;
 mod bell;
+mod body;
 mod claim;
 mod enqueue;
 mod fold;
@@ -33,6 +35,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use application::as_application;
 pub use open::{Create, OLDEST_ENGINE};
 
 /// An open database.

@@ -6,10 +6,11 @@
 //! reports it. All memory that the child touches is made before the fork.
 #![allow(unsafe_code)]
 
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 use std::ffi::{CString, c_char, c_int};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 
@@ -59,7 +60,8 @@ impl Words {
 
 /// Starts `image` with the pipes, folder and process group of `process`, whose own program is never run. The error is
 /// that of the first step that failed, `execve` included.
-pub(super) fn launch(process: &mut std::process::Command, image: Image) -> io::Result<Child> {
+/// `body`, which is close-on-exec here, is inherited by the program alone.
+pub(super) fn launch(process: &mut std::process::Command, image: Image, body: Option<OwnedFd>) -> io::Result<Child> {
     let worker = getpid();
     let become_program = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -67,9 +69,12 @@ pub(super) fn launch(process: &mut std::process::Command, image: Image) -> io::R
         if getppid() != Some(worker) {
             return Err(Errno::SRCH.into());
         }
+        if let Some(body) = &body {
+            fcntl_setfd(body, FdFlags::empty())?;
+        }
         Err(image.exec())
     };
-    // SAFETY: the closure runs after fork in a process that may have had other threads. It makes three system calls and
+    // SAFETY: the closure runs after fork in a process that may have had other threads. It makes four system calls and
     // reads memory that was made before; it neither allocates nor locks.
     unsafe { process.pre_exec(become_program) };
     process.spawn()

@@ -22,7 +22,7 @@ use crate::task::{Cause, Ending, Policy};
 use crate::work::Context;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// What is started for a task: never through a shell.
@@ -57,6 +57,8 @@ pub struct OutputLine {
 /// When the program itself has ended, what is left in its process group is killed at once. A descendant that left the
 /// group is not followed: if it holds the output open, the run ends without it after 200 ms.
 ///
+/// The program and its descendants inherit `body`; this process keeps no copy of it.
+///
 /// At most 1 MiB of output reaches `output`; the rest is read and dropped, and a last line says how much. When this
 /// process dies, the kernel kills the program (not its descendants) with it; that is tied to the calling thread, which is
 /// why this blocks. Expects SIGPIPE to be ignored, as the Rust runtime sets it, and SIGCHLD not to be.
@@ -66,9 +68,10 @@ pub fn run(
     param: &[u8],
     policy: &Policy,
     abandon: BorrowedFd<'_>,
+    body: Option<OwnedFd>,
     output: &mut dyn FnMut(OutputLine),
 ) -> Ending {
-    let started = match start::start(command, cx) {
+    let started = match start::start(command, cx, body) {
         Ok(started) => started,
         Err(why) => return Ending::Failed(Cause::NotStarted(why)),
     };

@@ -29,7 +29,7 @@ pub(super) struct Started {
 }
 
 /// Starts the program of `command` in a process group of its own.
-pub(super) fn start(command: &Command, cx: &Context) -> Result<Started, String> {
+pub(super) fn start(command: &Command, cx: &Context, body: Option<OwnedFd>) -> Result<Started, String> {
     let Some(name) = command.argv.first() else {
         return Err("its command is empty; name a program in `command`".to_string());
     };
@@ -42,7 +42,7 @@ pub(super) fn start(command: &Command, cx: &Context) -> Result<Started, String> 
     let mut process = std::process::Command::new(&path);
     process.current_dir(&command.cwd).process_group(0);
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = launch(&mut process, image).map_err(|e| refusal(&e, &command.cwd, &path))?;
+    let mut child = launch(&mut process, image, body).map_err(|e| refusal(&e, &command.cwd, &path))?;
     let stdin = child.stdin.take().map(OwnedFd::from);
     let stdout = child.stdout.take().map(OwnedFd::from);
     let stderr = child.stderr.take().map(OwnedFd::from);

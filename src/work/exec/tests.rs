@@ -57,7 +57,7 @@ fn run_with(
 ) -> Seen {
     let (abandon, mut stop) = std::io::pipe().unwrap();
     let mut lines = Vec::new();
-    let ending = run(command, &context(), param, policy, abandon.as_fd(), &mut |line: OutputLine| {
+    let ending = run(command, &context(), param, policy, abandon.as_fd(), None, &mut |line: OutputLine| {
         on_line(&line.text, &mut stop);
         lines.push(line);
     });

@@ -1,0 +1,85 @@
+//! Bodies: how the processes of an executable are found after their worker died.
+//!
+//! Every executable inherits an open file that its worker made, locked, as do its descendants. While any of them lives
+//! the lock is taken, however the worker ended; so "the lock is free" is proof that nothing of it runs. Who still has the
+//! file open is found in /proc, and killed with its process group.
+
+use crate::clock::Watch;
+use crate::error::{Error, Result};
+use crate::store::sqlite::lock;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock, fstat, stat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long killed processes have to be gone. The kernel may hold one in a system call for a while.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The body file of a worker's incarnation.
+pub(super) fn path(run: &Path, incarnation: i64) -> PathBuf {
+    run.join(format!("body-{incarnation}"))
+}
+
+/// Kills whatever is left of the executables of a dead worker, and waits until it is gone. An error of kind
+/// [`TryAgain`](crate::error::Kind::TryAgain) when something is still there: its tasks must not run again yet.
+pub(super) fn end(run: &Path, incarnation: i64) -> Result<()> {
+    let path = path(run, incarnation);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        // No executable was ever started, or all is cleared away.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    let watch = Watch::start();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                lock::clear(&path);
+                return Ok(());
+            }
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let left = watch.left_of(GONE_WITHIN);
+        if left.is_zero() {
+            return Err(Error::try_again(format!("processes of dead worker process {incarnation} do not end")));
+        }
+        for pid in holders(&file)? {
+            kill(pid, left);
+        }
+    }
+}
+
+/// The processes that have the file open, this one left out.
+fn holders(file: &File) -> Result<Vec<Pid>> {
+    let own = fstat(file)?;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()).and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|pid| *pid != rustix::process::getpid()) else { continue };
+        // Processes of others, and such as end meanwhile, cannot be looked into.
+        let Ok(fds) = std::fs::read_dir(entry.path().join("fd")) else { continue };
+        let has =
+            |fd: std::fs::DirEntry| stat(fd.path()).is_ok_and(|s| (s.st_dev, s.st_ino) == (own.st_dev, own.st_ino));
+        if fds.flatten().any(has) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// Kills a process and its group, and waits until it is gone.
+fn kill(pid: Pid, span: Duration) {
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let group = rustix::process::getpgid(Some(pid)).ok().filter(|group| *group != rustix::process::getpgrp());
+    // Each of these can only fail because the process has ended, which is what is wanted.
+    let _ = pidfd_send_signal(&process, Signal::KILL);
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    let _ = poll(&mut fds, Timespec::try_from(span).ok().as_ref());
+}
