@@ -76,7 +76,7 @@ pub(super) enum Command {
     )]
     Enqueue(EnqueueArgs),
     /// One pass of the scheduler: what cron calls each minute. Prints nothing
-    #[command(after_help = "In a crontab:\n  * * * * * /usr/local/bin/rowmill --config /srv/shop/rowmill.toml tick")]
+    #[command(after_help = "In a crontab:\n  * * * * * /usr/local/bin/rowmill tick --config /srv/shop/rowmill.toml")]
     Tick {
         /// Start that many workers instead of one for each partition
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]

@@ -1,7 +1,7 @@
 //! `drain`: N processes until nothing is ready.
 
 use super::site::{Site, stop_on_signals};
-use super::{Verdict, print, show, tell};
+use super::{Verdict, children, print, show, tell};
 use crate::clock::Watch;
 use crate::error::Result;
 use crate::log::Journal;
@@ -10,7 +10,6 @@ use crate::work::{Level, Stop};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::process::Child;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// How often the progress bar is brought up to date.
@@ -29,14 +28,17 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let workers = workers.unwrap_or(store.plan()?.current().partitions);
     let children = if ready > 0 { start(site, &journal, store.as_mut(), workers)? } else { Vec::new() };
     let bar = Bar::new(ready);
-    wait(store.as_mut(), children, &stop, &bar)?;
+    children::wait(children, &stop, LOOK, &mut || bar.look(store.as_mut()))?;
     wait_for_others(store.as_mut(), &stop, &bar)?;
     while store.fold(FOLD_ROWS)?.is_some_and(|folded| folded > 0) {}
     bar.0.finish_and_clear();
     let left = store.ready_count()?;
     let (died, parked) = store.casualties(begun_ms)?;
     let parked = parked.saturating_sub(parked_before);
-    print(&report(ready, left, died, parked, begun.elapsed(), &journal.file()))?;
+    let now_ms = site.clock.now_ms();
+    let delayed = store.next_delayed()?.map(|due| show::from_now(due, now_ms));
+    let text = report(ready, left, died, parked, begun.elapsed(), delayed);
+    print(&format!("{text}log: {}\n", journal.file().display()))?;
     match (left, parked, died) {
         (0, 0, 0) => Ok(Verdict::Well),
         (0, 0, _) => Ok(Verdict::Failed),
@@ -55,46 +57,6 @@ fn start(site: &Site, journal: &Journal, store: &mut dyn Store, workers: u32) ->
     Ok(children)
 }
 
-/// Waits for the processes that were started, and hands a stop on to them.
-fn wait(store: &mut dyn Store, children: Vec<Child>, stop: &Stop, bar: &Bar) -> Result<()> {
-    let pids: Vec<_> = children.iter().filter_map(|c| rustix::process::Pid::from_raw(c.id().cast_signed())).collect();
-    let mut left = children.len();
-    let ended = watch(children)?;
-    let mut handed_on = Level::GoOn;
-    while left > 0 {
-        if ended.recv_timeout(LOOK).is_ok() {
-            left -= 1;
-        }
-        if stop.level() > handed_on {
-            handed_on = stop.level();
-            for pid in &pids {
-                // One that has ended meanwhile was not waited for by anyone else, so its number is still its own.
-                let _ = rustix::process::kill_process(*pid, rustix::process::Signal::TERM);
-            }
-        }
-        bar.look(store)?;
-    }
-    Ok(())
-}
-
-fn watch(children: Vec<Child>) -> Result<Receiver<()>> {
-    let (sender, ended) = channel();
-    for mut child in children {
-        let sender = sender.clone();
-        let body = move || {
-            if let Ok(status) = child.wait()
-                && !status.success()
-            {
-                log::error!("a worker process ended with {status}");
-            }
-            // Nobody listens any more only when the drain itself is ending.
-            let _ = sender.send(());
-        };
-        std::thread::Builder::new().name("wait".to_string()).spawn(body)?;
-    }
-    Ok(ended)
-}
-
 /// Workers that were there before may still be busy with the last partitions.
 fn wait_for_others(store: &mut dyn Store, stop: &Stop, bar: &Bar) -> Result<()> {
     while stop.level() == Level::GoOn && !store.waiting()?.is_empty() && !store.workers()?.is_empty() {
@@ -104,18 +66,21 @@ fn wait_for_others(store: &mut dyn Store, stop: &Stop, bar: &Bar) -> Result<()> 
     Ok(())
 }
 
-fn report(ready: u64, left: u64, died: u64, parked: u64, took: Duration, log: &std::path::Path) -> String {
+fn report(ready: u64, left: u64, died: u64, parked: u64, took: Duration, delayed: Option<String>) -> String {
     let ran = ready.saturating_sub(left);
     let seconds = took.as_secs_f64().max(0.001);
     let rate = show::number((ran as f64 / seconds) as u64);
-    let mut text = format!("{} ready tasks drained in {seconds:.2} s ({rate}/s)", show::number(ran));
+    let mut text = match ready {
+        0 => "nothing was ready".to_string(),
+        _ => format!("{} ready tasks drained in {seconds:.2} s ({rate}/s)", show::number(ran)),
+    };
     for (count, what) in [(died, "died"), (parked, "parked"), (left, "still ready")] {
         if count > 0 {
             text += &format!(", {} {what}", show::number(count));
         }
     }
-    text += &format!("\nlog: {}\n", log.display());
-    text
+    text += &delayed.map(|due| format!("; others are delayed, the next one is due {due}")).unwrap_or_default();
+    text + "\n"
 }
 
 /// A progress bar on a terminal; nothing elsewhere.

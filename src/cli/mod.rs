@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod children;
 mod demo;
 mod drain;
 mod enqueue;

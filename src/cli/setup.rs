@@ -29,7 +29,9 @@ pub(super) fn init(place: &PlaceArgs, register: Register, dir: &Path) -> Result<
 }
 
 pub(super) fn migrate(site: &Site) -> Result<Verdict> {
+    let there = site.database.exists();
     let partitions = site.store()?.plan()?.current().partitions;
-    print(&format!("{} is up to date ({partitions} partitions)\n", site.database.display()))?;
+    let what = if there { "is up to date" } else { "is made" };
+    print(&format!("{} {what} ({partitions} partitions)\n", site.database.display()))?;
     Ok(Verdict::Well)
 }

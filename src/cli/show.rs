@@ -18,8 +18,12 @@ pub(super) fn time(at_ms: Millis, zone: Tz) -> String {
 
 /// An instant as seen from now: `in 5m`, `3s ago`.
 pub(super) fn from_now(at_ms: Millis, now_ms: Millis) -> String {
-    let span = |ms: Millis| span_text(u64::try_from(ms).unwrap_or(0));
     if at_ms > now_ms { format!("in {}", span(at_ms - now_ms)) } else { format!("{} ago", span(now_ms - at_ms)) }
+}
+
+/// A span in milliseconds, for people; one below zero (the clock was set back) is none.
+pub(super) fn span(ms: Millis) -> String {
+    span_text(u64::try_from(ms).unwrap_or(0))
 }
 
 /// Reads a time: RFC 3339, `2026-12-01 02:00[:30]` in `zone`, or UTC milliseconds. A local time that a clock change

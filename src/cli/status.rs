@@ -66,7 +66,7 @@ fn as_table(site: &Site, seen: &Seen) -> String {
     let alive = if alive.is_empty() { "none alive".to_string() } else { alive.join(", ") };
     text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
     if let Some(oldest) = seen.oldest_ready {
-        text += &format!("oldest ready task waits since {}\n", show::from_now(oldest, seen.now_ms));
+        text += &format!("oldest ready task has waited {}\n", show::span(seen.now_ms - oldest));
     }
     let mut heads = vec!["job"];
     heads.extend(Status::ALL.map(Status::word));

@@ -1,22 +1,26 @@
 //! `tick`: what cron calls.
 
-use super::Verdict;
-use super::site::Site;
+use super::site::{Site, stop_on_signals};
+use super::{Verdict, children};
 use crate::error::Result;
 use crate::schedule::tick as pass;
 use crate::task::{Cause, Ending, Task, decide};
 use std::process::Child;
+use std::time::Duration;
+
+/// How often a tick that stays looks whether it was told to stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn tick(site: &Site, workers: Option<u32>, wait: bool) -> Result<Verdict> {
+    let stop = if wait { Some(stop_on_signals()?) } else { None };
     let journal = site.journal()?;
     let result = tick_once(site, &journal, workers);
     if let Err(e) = &result {
         log::error!("tick: {e}");
     }
-    for mut child in result? {
-        if wait {
-            child.wait()?;
-        }
+    let children = result?;
+    if let Some(stop) = stop {
+        children::wait(children, &stop, LOOK, &mut || Ok(()))?;
     }
     Ok(Verdict::Well)
 }

@@ -88,7 +88,12 @@ fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settl
     let plan = store.plan()?;
     for lost in store.lost_claims()? {
         let settlement = if lost.power_cut { Settlement::Untouched } else { blame(&lost.task) };
-        log::warn!("task={} its worker died: {}", lost.task.id, settlement.word());
+        log::warn!(
+            "task {} ({}) ran when its worker died; it is {} now",
+            lost.task.id,
+            lost.task.job,
+            settlement.word()
+        );
         let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms };
         if store.settle_claim(&lost.claim, &ended)?.is_some() {
             touched.push(plan.partition_of(lost.task.id));
@@ -107,7 +112,7 @@ fn fire_due(store: &mut dyn Store, entries: &[Entry], now_ms: Millis) -> Result<
         // An expression that is never due again stays where it is, beyond every clock.
         let next = entry.cron.next_after(now_ms, entry.zone).unwrap_or(Millis::MAX);
         if let Some(id) = store.fire(&schedule, due, next).map_err(|e| named(e, &schedule.name))? {
-            log::info!("schedule={} due, task {id} is enqueued", schedule.name);
+            log::info!("schedule {} is due, task {id} is enqueued", schedule.name);
             fired.push((schedule.name, due, id));
         }
     }
@@ -121,7 +126,7 @@ fn named(e: Error, name: &str) -> Error {
 /// The schedule as it is stored when it is new: due for the first time after now. One that is never due is left out.
 fn stored(entry: &Entry, now_ms: Millis) -> Option<Schedule> {
     let Some(next_at) = entry.cron.next_after(now_ms, entry.zone) else {
-        log::warn!("schedule={} is never due", entry.name);
+        log::warn!("schedule {} is never due", entry.name);
         return None;
     };
     Some(Schedule {

@@ -114,7 +114,7 @@ impl Bench {
         self.runner.desk.settled();
         match verdict {
             Some(verdict) => self.report([(task.id, task.job.as_str(), verdict, &ended)].into_iter()),
-            None => log::warn!("task={} its claim was taken away; the run settles nothing", task.id),
+            None => log::warn!("the claim of task {} was taken away; its run settles nothing", task.id),
         }
         Ok(())
     }

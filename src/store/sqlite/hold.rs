@@ -82,7 +82,7 @@ fn charge(
     let task = read_task(row, id)?;
     let (priority, keyed) = (row.get(0)?, row.get(7)?);
     let settlement = blame(&task);
-    log::warn!("task={id} job={} ran when its worker died: {}", task.job, settlement.word());
+    log::warn!("task {id} ({}) ran when its worker died; it is {} now", task.job, settlement.word());
     if let Settlement::Suspect { attempt } = settlement {
         let charge = "UPDATE queue SET attempt = ?2, error = ?3, cause = ?4 WHERE id = ?1";
         let cause = Cause::WorkerDied;

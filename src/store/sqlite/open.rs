@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The oldest SQLite that the engine itself runs on: versions from 3.7.0 to 3.51.2 can lose commits when two
@@ -35,6 +38,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let run = PathBuf::from(run);
     lock::make_folder(&run)?;
     let gate = lock::Gate::open(&run)?;
+    make_private(&file)?;
     let conn = connect(&file).map_err(|e| e.during(file.display()))?;
     let bell = bell::Bell::default();
     let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate };
@@ -71,6 +75,16 @@ fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
             }
         },
         Err(e) => Err(Error::failed(format!("{}: {e}", path.display()))),
+    }
+}
+
+/// Makes a missing file for its owner alone: params are nobody else's. SQLite gives its other files the same mode. This
+/// happens before SQLite has the file open, since closing it later would drop SQLite's locks on it.
+fn make_private(file: &Path) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::failed(format!("{}: {e}", file.display()))
+            .hint("this user must be able to write to the folder of the database")),
+        _ => Ok(()),
     }
 }
 
