@@ -55,7 +55,7 @@ fn the_demo_does_what_it_says() {
         format!("Everything is in {}", folder.display()),
         format!("tick --config {}/rowmill.toml", folder.display()),
         format!("rm -r {}", folder.display()),
-        "is up to date (10 partitions)".to_string(),
+        "is made (10 partitions)".to_string(),
         "INSERT INTO queue (job) SELECT 'noop' FROM n;".to_string(),
         "1,003 tasks were done".to_string(),
         "10 workers are alive".to_string(),

@@ -1,8 +1,39 @@
 //! What the reading verbs answer: counts, rows, workers, schedules, as people and scripts see them.
 
 use crate::clock::Millis;
+use crate::error::Result;
 use crate::task::{Partition, Status};
 use std::collections::BTreeMap;
+
+/// The verbs that only look.
+pub trait Look {
+    /// Whether a living process is worker `index`.
+    fn is_alive(&mut self, index: u32) -> Result<bool>;
+
+    /// The living workers of this host, by index.
+    fn workers(&mut self) -> Result<Vec<WorkerInfo>>;
+
+    /// Tasks by job and status. Exact at every instant. Reads every row.
+    fn counts(&mut self) -> Result<Counts>;
+
+    /// How many tasks are ready. Reads the order of work only.
+    fn ready_count(&mut self) -> Result<u64>;
+
+    /// Since when the oldest ready task waits, in UTC milliseconds.
+    fn oldest_ready(&mut self) -> Result<Option<Millis>>;
+
+    /// How many tasks became dead or parked at or after `since_ms`.
+    fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
+
+    /// Tasks, newest first.
+    fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>>;
+
+    /// One task.
+    fn task(&mut self, id: i64) -> Result<Option<Row>>;
+
+    /// The stored schedules, by name.
+    fn schedules(&mut self) -> Result<Vec<Schedule>>;
+}
 
 /// Tasks by job and status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

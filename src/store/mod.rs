@@ -5,22 +5,19 @@
 //! an answer, never an error; an error of kind [`TryAgain`](crate::error::Kind::TryAgain) (locked, full, unreachable)
 //! means that nothing was changed and that the same call may be made again.
 
+mod answer;
+mod hand;
 mod look;
 pub mod sqlite;
 
-pub use look::{Counts, Filter, Row, Schedule, WorkerInfo};
+pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
+pub use hand::{Badge, Batch, Body, Claim, Hold, Lock, LostClaim, Note};
+pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::task::{NewTask, Partition, Plan, Right, Settlement, Task};
-use rustix::fs::{FlockOperation, flock};
-use std::any::Any;
-use std::fmt;
-use std::fs::OpenOptions;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// What a commit survives.
@@ -33,197 +30,8 @@ pub enum Durability {
     Normal,
 }
 
-/// An exclusive lock of the operating system: given back when it is dropped, and by the kernel when its process dies.
-#[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, not read")] pub(crate) Box<dyn Any + Send>);
-
-/// The exclusive right to the rows of a partition. Dropping it gives the partition back.
-#[derive(Debug)]
-pub struct Hold {
-    pub(crate) partition: Partition,
-    pub(crate) epoch: i64,
-    pub(crate) worker: u32,
-    pub(crate) note: Arc<dyn Note>,
-    pub(crate) _lock: Lock,
-}
-
-impl Hold {
-    /// Where the holder notes what it does.
-    pub fn note(&self) -> &Arc<dyn Note> {
-        &self.note
-    }
-
-    /// The partition that is held.
-    pub fn partition(&self) -> Partition {
-        self.partition
-    }
-}
-
-/// What a holder notes while it works, where the next one can read it after a death. Where no note can be had, it does
-/// nothing.
-pub trait Note: fmt::Debug + Send + Sync {
-    /// A task begins.
-    fn starts(&self, task: i64);
-
-    /// No task runs.
-    fn ends(&self);
-
-    /// Whether others wait for the partition.
-    fn is_wanted(&self) -> bool;
-
-    /// Who has waited for the partition, as bits of worker indexes mod 64; nobody does afterwards.
-    fn take_wanted(&self) -> u64;
-}
-
-/// A living worker process: its liveness lock, and who it is in claims. Dropping it is dying.
-#[derive(Debug)]
-pub struct Badge {
-    pub(crate) index: u32,
-    pub(crate) incarnation: i64,
-    pub(crate) body: Body,
-    pub(crate) _lock: Lock,
-}
-
-impl Badge {
-    /// What executables of this worker inherit.
-    pub fn body(&self) -> &Body {
-        &self.body
-    }
-}
-
-/// A task that is written as running by one worker process: the right to settle it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Claim {
-    pub(crate) id: i64,
-    pub(crate) incarnation: i64,
-    pub(crate) worker: u32,
-    pub(crate) attempts_charged: u32,
-}
-
-impl Claim {
-    /// The id of the task.
-    pub fn id(&self) -> i64 {
-        self.id
-    }
-}
-
-/// What executables inherit from their worker, so that none outlives it unseen.
-#[derive(Debug, Clone, Default)]
-pub struct Body(pub(crate) Option<PathBuf>);
-
-impl Body {
-    /// An open, locked file for one executable to inherit: as long as it or a descendant of it lives, the lock is taken.
-    /// `None` where the backend needs none.
-    pub fn open(&self) -> Result<Option<OwnedFd>> {
-        let Some(path) = &self.0 else { return Ok(None) };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        flock(&file, FlockOperation::NonBlockingLockShared)?;
-        Ok(Some(file.into()))
-    }
-}
-
-/// The answer to a claim.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Claiming {
-    /// It is written; the partition is not needed any more.
-    Claimed(Claim),
-    /// The partition has a new holder: nothing was written.
-    Lost,
-}
-
-/// A claim whose worker is dead.
-#[derive(Debug)]
-pub struct LostClaim {
-    /// The task, without its param.
-    pub task: Task,
-    /// The right to settle it.
-    pub claim: Claim,
-    /// When it was claimed.
-    pub started_at_ms: Millis,
-    /// Whether the machine went down with the worker: then nobody is to blame.
-    pub power_cut: bool,
-}
-
-/// How a run ended, on its way into the database.
-#[derive(Debug)]
-pub struct Ended {
-    /// What is to be written.
-    pub settlement: Settlement,
-    /// When the run began, in UTC milliseconds.
-    pub started_at_ms: Millis,
-    /// When it ended.
-    pub finished_at_ms: Millis,
-}
-
-/// The next ready rows of a held partition, in the order in which they are to run.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// Tasks to run, highest priority first, then lowest id, each with the right to settle it.
-    pub tasks: Vec<(Task, Right)>,
-    /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
-    pub orphans: Vec<Right>,
-}
-
-/// A finished run, on its way into the database.
-#[derive(Debug)]
-pub struct Settled {
-    /// The right to settle the task; consumed here.
-    pub right: Right,
-    /// How the run ended.
-    pub ended: Ended,
-}
-
-/// What became of a settlement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is written.
-    Written,
-    /// The row was cancelled meanwhile and stays so.
-    Cancelled,
-    /// The row was deleted, or is settled already: nothing was written.
-    Gone,
-}
-
-/// The answer to a batch of settlements.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Settling {
-    /// The transaction is committed; a verdict for each settlement, in order.
-    Committed(Vec<Verdict>),
-    /// The partition has a new holder: nothing was written, and the rights are worth nothing.
-    Lost,
-}
-
-/// An enqueued task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enqueued {
-    /// A new row with this id.
-    New(i64),
-    /// An unsettled task has the same `unique_key`: this one; no row was added.
-    Exists(i64),
-}
-
-impl Enqueued {
-    /// The id of the row, new or not.
-    pub fn id(self) -> i64 {
-        match self {
-            Enqueued::New(id) | Enqueued::Exists(id) => id,
-        }
-    }
-}
-
-/// Why a sleeper woke.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
-    /// Somebody rang, or another process committed.
-    Rung,
-    /// The time was over.
-    TimeOut,
-    /// The descriptor that was handed in became readable.
-    Stopped,
-}
-
-/// The verbs.
-pub trait Store: Send {
+/// The verbs that the engine works with; what is only looked at stands in [`Look`].
+pub trait Store: Look + Send {
     /// The generations of this database. A read.
     fn plan(&mut self) -> Result<Plan>;
 
@@ -346,38 +154,11 @@ pub trait Store: Send {
     /// not rung finds the work by itself within a second.
     fn ring(&mut self, partitions: &[Partition], workers: u32);
 
-    /// Whether a living process is worker `index`.
-    fn is_alive(&mut self, index: u32) -> Result<bool>;
-
-    /// The living workers of this host, by index.
-    fn workers(&mut self) -> Result<Vec<WorkerInfo>>;
-
-    /// Tasks by job and status. Exact at every instant. Reads every row.
-    fn counts(&mut self) -> Result<Counts>;
-
-    /// How many tasks are ready. Reads the order of work only.
-    fn ready_count(&mut self) -> Result<u64>;
-
-    /// Since when the oldest ready task waits, in UTC milliseconds.
-    fn oldest_ready(&mut self) -> Result<Option<Millis>>;
-
-    /// How many tasks became dead or parked at or after `since_ms`.
-    fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
-
-    /// Tasks, newest first.
-    fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>>;
-
-    /// One task.
-    fn task(&mut self, id: i64) -> Result<Option<Row>>;
-
     /// Makes the stored schedules those of `wanted`: new ones begin at their `next_at_ms`, changed ones too, unchanged
     /// ones keep theirs, others are removed. One transaction when anything changes, else a read.
     ///
     /// Safe to repeat: yes, because it only compares and replaces.
     fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()>;
-
-    /// The stored schedules, by name.
-    fn schedules(&mut self) -> Result<Vec<Schedule>>;
 
     /// Enqueues one occurrence of a schedule and moves the schedule on to `next_at_ms`, in one transaction. `None`
     /// when that occurrence was enqueued before or the schedule has moved on.

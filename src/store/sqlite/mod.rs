@@ -207,6 +207,16 @@ impl Store for Sqlite {
         bell::ring(&self.run, partitions, workers);
     }
 
+    fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()> {
+        schedules::set(self, wanted)
+    }
+
+    fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>> {
+        schedules::fire(self, schedule, due_at_ms, next_at_ms)
+    }
+}
+
+impl Look for Sqlite {
     fn is_alive(&mut self, index: u32) -> Result<bool> {
         lock::is_locked(&self.run, &badge::worker_lock(index))
     }
@@ -239,15 +249,7 @@ impl Store for Sqlite {
         look::task(self, id)
     }
 
-    fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()> {
-        schedules::set(self, wanted)
-    }
-
     fn schedules(&mut self) -> Result<Vec<Schedule>> {
         schedules::all(self)
-    }
-
-    fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>> {
-        schedules::fire(self, schedule, due_at_ms, next_at_ms)
     }
 }

@@ -4,7 +4,7 @@
 use super::{Sqlite, enqueue};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::store::{Schedule, Store};
+use crate::store::{Look, Schedule};
 use crate::task::NewTask;
 use rusqlite::params;
 

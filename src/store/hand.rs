@@ -1,0 +1,126 @@
+//! What a worker has in hand: its badge, the partition it holds, the tasks it fetched or claimed.
+//!
+//! All of these are rights. They are made by the store alone, are not `Clone`, and end when they are dropped or used.
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::task::{Partition, Right, Task};
+use rustix::fs::{FlockOperation, flock};
+use std::any::Any;
+use std::fmt;
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// An exclusive lock of the operating system: given back when it is dropped, and by the kernel when its process dies.
+#[derive(Debug)]
+pub struct Lock(#[allow(dead_code, reason = "held, not read")] pub(crate) Box<dyn Any + Send>);
+
+/// The exclusive right to the rows of a partition. Dropping it gives the partition back.
+#[derive(Debug)]
+pub struct Hold {
+    pub(crate) partition: Partition,
+    pub(crate) epoch: i64,
+    pub(crate) worker: u32,
+    pub(crate) note: Arc<dyn Note>,
+    pub(crate) _lock: Lock,
+}
+
+impl Hold {
+    /// Where the holder notes what it does.
+    pub fn note(&self) -> &Arc<dyn Note> {
+        &self.note
+    }
+
+    /// The partition that is held.
+    pub fn partition(&self) -> Partition {
+        self.partition
+    }
+}
+
+/// What a holder notes while it works, where the next one can read it after a death. Where no note can be had, it does
+/// nothing.
+pub trait Note: fmt::Debug + Send + Sync {
+    /// A task begins.
+    fn starts(&self, task: i64);
+
+    /// No task runs.
+    fn ends(&self);
+
+    /// Whether others wait for the partition.
+    fn is_wanted(&self) -> bool;
+
+    /// Who has waited for the partition, as bits of worker indexes mod 64; nobody does afterwards.
+    fn take_wanted(&self) -> u64;
+}
+
+/// A living worker process: its liveness lock, and who it is in claims. Dropping it is dying.
+#[derive(Debug)]
+pub struct Badge {
+    pub(crate) index: u32,
+    pub(crate) incarnation: i64,
+    pub(crate) body: Body,
+    pub(crate) _lock: Lock,
+}
+
+impl Badge {
+    /// What executables of this worker inherit.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+}
+
+/// A task that is written as running by one worker process: the right to settle it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub(crate) id: i64,
+    pub(crate) incarnation: i64,
+    pub(crate) worker: u32,
+    pub(crate) attempts_charged: u32,
+}
+
+impl Claim {
+    /// The id of the task.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+}
+
+/// What executables inherit from their worker, so that none outlives it unseen.
+#[derive(Debug, Clone, Default)]
+pub struct Body(pub(crate) Option<PathBuf>);
+
+impl Body {
+    /// An open, locked file for one executable to inherit: as long as it or a descendant of it lives, the lock is taken.
+    /// `None` where the backend needs none.
+    pub fn open(&self) -> Result<Option<OwnedFd>> {
+        let Some(path) = &self.0 else { return Ok(None) };
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        flock(&file, FlockOperation::NonBlockingLockShared)?;
+        Ok(Some(file.into()))
+    }
+}
+
+/// A claim whose worker is dead.
+#[derive(Debug)]
+pub struct LostClaim {
+    /// The task, without its param.
+    pub task: Task,
+    /// The right to settle it.
+    pub claim: Claim,
+    /// When it was claimed.
+    pub started_at_ms: Millis,
+    /// Whether the machine went down with the worker: then nobody is to blame.
+    pub power_cut: bool,
+}
+
+/// The next ready rows of a held partition, in the order in which they are to run.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Tasks to run, highest priority first, then lowest id, each with the right to settle it.
+    pub tasks: Vec<(Task, Right)>,
+    /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
+    pub orphans: Vec<Right>,
+}
