@@ -64,8 +64,11 @@ impl Bench {
         let mut settled = 0;
         let watch = Watch::start();
         let mut stopping: Option<Watch> = None;
+        let mut called_back = false;
         loop {
-            let until = if watch.left_of(BATCH_TIME).is_zero() { None } else { Some(SETTLE_AFTER) };
+            // Only once the rest is called back may the end of the batch be waited for alone: until then the runner
+            // can be waiting for a settlement, and nothing else would wake this thread.
+            let until = (!called_back).then_some(SETTLE_AFTER);
             wait(self.runner.desk.over(), stopping.is_none().then(|| self.stop.descriptor()), until, stopping)?;
             if self.stop.level() != Level::GoOn {
                 let since = *stopping.get_or_insert_with(Watch::start);
@@ -79,6 +82,7 @@ impl Bench {
                 }
             } else if watch.left_of(BATCH_TIME).is_zero() {
                 self.runner.desk.call_back();
+                called_back = true;
             }
             let (finished, over) = self.runner.desk.take();
             settled += finished.len();
