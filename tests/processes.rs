@@ -14,5 +14,6 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod drains;
     mod thousands;
 }
