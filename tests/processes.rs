@@ -16,4 +16,5 @@ mod needs;
 mod processes {
     mod drains;
     mod thousands;
+    mod ticks;
 }
