@@ -15,6 +15,9 @@ mod needs;
 
 mod processes {
     mod drains;
+    mod killed;
+    mod lingering;
+    mod stopped;
     mod thousands;
     mod ticks;
 }
