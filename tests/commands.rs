@@ -14,5 +14,10 @@ mod installation;
 mod needs;
 
 mod commands {
+    mod answers;
+    mod checks;
     mod databases;
+    mod enqueues;
+    mod logs;
+    mod refusals;
 }
