@@ -6,12 +6,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at the first thing that cannot be")]
 
 mod cron_daemon;
+mod installation;
 mod needs;
 
 use cron_daemon::{CronDaemon, NEXT_MINUTE, appears, possible, user};
+use installation::{BOUND, Installation, signal, within};
+use rowmill::clock::Watch;
+use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// Whether a process is there; one that only waits to be reaped is not.
 fn alive(pid: &str) -> bool {
@@ -101,3 +106,54 @@ fn example() -> Vec<String> {
 }
 
 // ---- rowmill under cron: the line of cron.example, with `rowmill tick` ----
+
+/// What would be found here: a tick that needs more than cron's bare environment, a mail from cron, workers that go with
+/// the tick that started them or at cron's word, rows that wait for the next minute, dead workers that stay dead.
+#[test]
+fn cron_keeps_ten_workers_alive_and_rows_start_between_its_calls() {
+    if !possible() {
+        return;
+    }
+    let here = Installation::new("workers = 10\n");
+    let program = env!("CARGO_BIN_EXE_rowmill");
+    let [config, said] = ["rowmill.toml", "said"].map(|name| here.path(name).display().to_string());
+    let daemon = CronDaemon::start(&[&format!("* * * * * {program} tick --config {config} >> {said} 2>&1")], &[]);
+    let started = |count| (here.lines("worker starts") >= count).then_some(());
+    within(NEXT_MINUTE, "cron's first tick", || started(10));
+    let first = here.await_workers(10);
+
+    rows_start_at_once(&here, 20);
+    for index in [3, 7] {
+        signal(first[&index], Signal::KILL);
+    }
+    within(BOUND, "two to be gone", || (here.workers().len() == 8).then_some(()));
+    // Those that are left do the rows of the dead ones too, and do not wait for the next minute.
+    rows_start_at_once(&here, 20);
+
+    within(NEXT_MINUTE, "cron's next tick", || started(12));
+    let second = here.await_workers(10);
+    let replaced: Vec<u64> = first.keys().copied().filter(|index| first[index] != second[index]).collect();
+    assert_eq!(replaced, [3, 7], "nobody else was touched");
+    rows_start_at_once(&here, 20);
+    assert_eq!(here.count("status = 'done' AND attempt = 1"), 60);
+    assert_eq!(here.lines("worker starts"), 12);
+    assert_eq!(here.read("said"), "", "a tick prints nothing");
+    drop(daemon);
+    assert!(here.processes().is_empty());
+}
+
+/// Rows that follow each other, each inserted when the one before is done. Workers that only looked by themselves would
+/// take about a second for each, and those that waited for cron a minute; this only tells them apart.
+fn rows_start_at_once(here: &Installation, count: i64) {
+    let conn = here.sql();
+    let done =
+        || conn.query_row("SELECT count(*) FROM task WHERE status = 'done'", [], |r| r.get::<_, i64>(0)).unwrap();
+    let before = done();
+    let watch = Watch::start();
+    for n in 1..=count {
+        conn.execute("INSERT INTO queue (job) VALUES ('noop')", []).unwrap();
+        within(BOUND, "a row to be done", || (done() == before + n).then_some(()));
+    }
+    let took = watch.elapsed();
+    assert!(took < Duration::from_millis(400) * u32::try_from(count).unwrap(), "{took:?} for {count} rows");
+}

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How often the progress bar is brought up to date.
 const LOOK: Duration = Duration::from_millis(250);
+/// How often it is looked whether another process still folds.
+const FOLD_LOOK: Duration = Duration::from_millis(5);
 /// Outcomes that one transaction folds.
 const FOLD_ROWS: usize = 4_000;
 
@@ -24,13 +26,16 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let begun = Watch::start();
     let begun_ms = site.clock.now_ms();
     store.promote(begun_ms, FOLD_ROWS)?;
+    // Here and not only when a worker starts: without any row that is ready, none does.
+    let registry = site.registry()?;
+    store.release_known(&registry.names().collect::<Vec<_>>())?;
     let (ready, parked_before) = (store.ready_count()?, store.casualties(begun_ms)?.1);
     let workers = workers.unwrap_or(store.plan()?.current().partitions);
     let children = if ready > 0 { start(site, &journal, store.as_mut(), workers)? } else { Vec::new() };
     let bar = Bar::new(ready);
     children::wait(children, &stop, LOOK, &mut || bar.look(store.as_mut()))?;
     wait_for_others(store.as_mut(), &stop, &bar)?;
-    while store.fold(FOLD_ROWS)?.is_some_and(|folded| folded > 0) {}
+    fold_all(store.as_mut(), &stop)?;
     bar.0.finish_and_clear();
     let left = store.ready_count()?;
     let (died, parked) = store.casualties(begun_ms)?;
@@ -64,6 +69,20 @@ fn wait_for_others(store: &mut dyn Store, stop: &Stop, bar: &Bar) -> Result<()> 
         bar.look(store)?;
     }
     Ok(())
+}
+
+/// Folds until nothing is left. While another process folds, its end is waited for: then the table is right as well.
+fn fold_all(store: &mut dyn Store, stop: &Stop) -> Result<()> {
+    loop {
+        match store.fold(FOLD_ROWS)? {
+            Some(0) => return Ok(()),
+            None if stop.level() != Level::GoOn => return Ok(()),
+            None => {
+                store.sleep(FOLD_LOOK, stop.descriptor())?;
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn report(ready: u64, left: u64, died: u64, parked: u64, took: Duration, delayed: Option<String>) -> String {

@@ -98,10 +98,15 @@ fn connect(file: &Path) -> Result<Connection> {
 
 fn prepare(store: &mut Sqlite, durability: Durability, create: Create) -> Result<()> {
     // An existing file that cannot be read says so here, before anything of it is changed.
-    let ours: Option<u32> = version_of(&store.conn)?;
+    let seen = version_of(&store.conn)?;
     let turn = store.gate.take()?;
+    // Whoever had the turn before may have made the tables meanwhile.
+    let ours = if seen.is_none() { version_of(&store.conn)? } else { seen };
     if ours.is_none() {
         refuse_foreign(&store.conn)?;
+        if create == Create::Never {
+            return Err(no_tables());
+        }
     }
     let mode: String = store.conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
     if mode != "wal" {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::task::{Settlement, Task};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 fn open(folder: &TempDir) -> Sqlite {

@@ -1,0 +1,82 @@
+//! `check`: what is wrong and where, with nothing started, made or changed.
+//!
+//! What would be found here: a mistake that only a worker notices in the night, a line number that is not the mistake's,
+//! a check that makes a database or fails for the want of one.
+
+use crate::installation::Installation;
+use serde_json::{Value, json};
+
+#[track_caller]
+fn wrong(here: &Installation, wanted: &str) {
+    let said = here.run(&["check"]);
+    assert!(said.code == Some(2) && said.err.is_empty() && !said.out.contains("all well"), "{said:?}");
+    let folder = format!("{}/", here.folder().display());
+    assert_eq!(said.out.replace(&folder, ""), wanted);
+}
+
+#[test]
+fn a_good_installation_is_all_well() {
+    let here = Installation::empty();
+    here.run(&["init"]).well();
+    let said = here.run(&["check"]).well();
+    assert!(said.contains("echo, fail, hello, noop, sleep") && said.ends_with("all well\n"), "{said}");
+    assert_eq!(here.json(&["check"]), json!({ "ok": true, "found": [] }));
+    assert!(!here.path("logs").exists() && here.processes().is_empty(), "it starts nothing");
+}
+
+#[test]
+fn mistakes_are_named_by_their_lines() {
+    let here = Installation::new("");
+    here.write("rowmill.toml", "workers = 2\nliner = \"5s\"\n");
+    wrong(&here, "error: rowmill.toml:2:1: unknown key `liner` in the file\nhint: did you mean `linger`?\n");
+    here.write("rowmill.toml", "[[schedule]]\nname = \"s\"\ncron = \"61 * * * *\"\njob = \"noop\"\n");
+    let said = here.run(&["check"]);
+    assert!(said.code == Some(2) && said.out.starts_with("error: rowmill.toml:3:"), "{said:?}");
+    here.write("rowmill.toml", "[[schedule]]\nname = \"s\"\ncron = \"@daily\"\njob = \"nop\"\n");
+    wrong(
+        &here,
+        "error: rowmill.toml:4:7: the schedule `s` asks for the job `nop`, which nobody has\nhint: did you mean `noop`?\n",
+    );
+    here.write("rowmill.toml", "workers = \n");
+    let said = here.run(&["check"]);
+    assert!(said.code == Some(2) && said.out.starts_with("error: rowmill.toml:1:"), "{said:?}");
+    let found = serde_json::from_str::<Value>(&here.run(&["check", "--format", "json"]).out).unwrap();
+    assert_eq!((&found["ok"], &found["found"][0]["level"]), (&json!(false), &json!("error")));
+    assert!(found["found"][0].as_object().unwrap().keys().eq(["hint", "level", "message"]), "{found}");
+}
+
+#[test]
+fn a_missing_database_is_a_note() {
+    let here = Installation::empty();
+    here.write("rowmill.toml", "");
+    let said = here.run(&["check"]).well();
+    assert!(said.starts_with("note: there is no database at ") && said.ends_with("all well\n"), "{said}");
+    let found = here.json(&["check"]);
+    assert_eq!((&found["ok"], &found["found"][0]["level"]), (&json!(true), &json!("note")));
+    assert!(!here.path("rowmill.db").exists() && !here.path("rowmill.db-run").exists(), "it makes nothing");
+}
+
+#[test]
+fn a_number_of_workers_that_counts_no_more_is_a_note() {
+    let here = Installation::new("workers = 2\n");
+    here.write("rowmill.toml", "workers = 3\n");
+    let said = here.run(&["check"]).well();
+    assert!(
+        said.starts_with("note: the database has 2 partitions; `workers = 3` only counts when it is made\n"),
+        "{said}"
+    );
+    here.run(&["tick"]).well();
+    here.await_workers(2);
+}
+
+#[test]
+fn a_database_that_is_none_is_an_error() {
+    let here = Installation::empty();
+    here.write("rowmill.toml", "");
+    here.write("rowmill.db", &"this is not a database\n".repeat(100));
+    let said = here.run(&["check"]);
+    assert!(
+        said.code == Some(2) && said.out.contains("error: ") && said.out.contains("not an SQLite database"),
+        "{said:?}"
+    );
+}

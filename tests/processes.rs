@@ -1,0 +1,23 @@
+//! Rowmill as real processes: rows from outside, workers that sleep, wake, are stopped and are killed, drains and ticks
+//! that get in each other's way.
+//!
+//! Nothing here is timed but to tell what was woken from what looked by itself; every other wait is for a state.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends at the first thing that cannot be"
+)]
+
+mod installation;
+mod needs;
+
+mod processes {
+    mod drains;
+    mod killed;
+    mod lingering;
+    mod stopped;
+    mod thousands;
+    mod ticks;
+}

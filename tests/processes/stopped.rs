@@ -1,0 +1,83 @@
+//! Workers that are told to stop: once, and what runs is finished; twice, and it is broken off and put back.
+//!
+//! What would be found here: a stop that charges an attempt, begins another task, leaves a script's processes behind or
+//! answers with anything but exit code 0.
+
+use crate::installation::{BOUND, Installation, Running, alive, statuses, terminate, within};
+
+/// An installation whose job `hold` runs until there is a file `go`, with a child of its own; and its one worker, which
+/// has begun with the first of two such rows and five others. The processes of the job come last.
+fn at_work(job: &str) -> (Installation, Running, Vec<i32>) {
+    let here = Installation::new("workers = 1\n[[job]]\nname = \"hold\"\ncommand = [\"./hold\"]\ngrace = \"200ms\"\n");
+    here.script("../hold", job);
+    here.insert(2, "hold", "");
+    here.insert(5, "noop", "");
+    let worker = here.start(&["work", "--index", "0"]);
+    let pids = within(BOUND, "the job to start", || {
+        let text = here.read("pids");
+        let pids: Vec<i32> = text.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+        (pids.len() == 2 && text.ends_with('\n')).then_some(pids)
+    });
+    assert!(pids.iter().all(|pid| alive(*pid)));
+    (here, worker, pids)
+}
+
+const HOLD: &str = "sleep 600 &\necho \"$$ $!\" > pids\nuntil [ -e go ]; do sleep 0.02; done\n";
+
+#[test]
+fn what_runs_is_finished_and_the_rest_is_left() {
+    let (here, mut worker, pids) = at_work(HOLD);
+    terminate(worker.pid());
+    assert!(alive(pids[0]), "the task goes on");
+    here.write("go", "");
+    assert_eq!(worker.code(), Some(0));
+    assert_eq!(here.queue(), statuses([("done", 1), ("ready", 6)]));
+    assert_eq!(here.count("id = 1 AND status = 'done' AND attempt = 1"), 1);
+    assert_eq!(here.count("status = 'ready' AND attempt = 0 AND started_at IS NULL AND error IS NULL"), 6);
+    here.await_silence();
+    // Whoever comes next does them, as if nothing had been.
+    here.run(&["drain"]).well();
+    assert_eq!((here.queue(), here.count("attempt = 1")), (statuses([("done", 7)]), 7));
+}
+
+#[test]
+fn told_twice_it_breaks_off_and_puts_back() {
+    // Deaf to TERM, so that only KILL ends it and its child.
+    let (here, mut worker, pids) = at_work(&format!("trap '' TERM\n{HOLD}"));
+    terminate(worker.pid());
+    assert!(alive(worker.pid()) && pids.iter().all(|pid| alive(*pid)), "the first TERM breaks nothing off");
+    terminate(worker.pid());
+    assert_eq!(worker.code(), Some(0));
+    within(BOUND, "the job's processes to end", || (!pids.iter().any(|pid| alive(*pid))).then_some(()));
+    assert_eq!(here.queue(), statuses([("ready", 7)]));
+    assert_eq!(here.count("attempt = 0 AND error IS NULL"), 7);
+    assert_eq!(here.lines("task=1 job=hold put back, nothing charged"), 1);
+    here.write("go", "");
+    here.run(&["drain"]).well();
+    assert_eq!((here.queue(), here.count("attempt = 1")), (statuses([("done", 7)]), 7));
+}
+
+#[test]
+fn an_idle_worker_goes_at_once() {
+    let here = Installation::new("workers = 2\n");
+    here.run(&["tick"]).well();
+    for pid in here.await_workers(2).into_values() {
+        terminate(pid);
+    }
+    here.await_silence();
+    assert_eq!((here.lines("worker starts"), here.lines("worker ends")), (2, 2));
+}
+
+#[test]
+fn a_drain_hands_the_stop_on_and_says_that_work_remains() {
+    let here = Installation::new("workers = 2\n");
+    here.insert(2_000, "sleep", "20");
+    let mut drain = here.start(&["drain"]);
+    within(BOUND, "the first rows to be done", || (here.done() > 0).then_some(()));
+    terminate(drain.pid());
+    assert_eq!(drain.code(), Some(75));
+    assert!(here.processes().is_empty(), "a drain ends after its workers");
+    let queue = here.queue();
+    assert_eq!(queue["done"] + queue["ready"], 2_000);
+    assert_eq!(here.count("status = 'ready' AND attempt <> 0"), 0);
+}
