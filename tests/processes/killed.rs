@@ -1,7 +1,8 @@
-//! Workers that are killed in the middle of their work: every row is done in the end, and no death is charged.
+//! Workers that are killed in the middle of their work: every row is done in the end, and a death is charged to the one
+//! task that ran, to none of its neighbours.
 //!
 //! What would be found here: rows that stay with the dead, locks that outlive their process, attempts that a kill has
-//! cost, and workers that need the one that started them.
+//! cost the innocent, and workers that need the one that started them.
 
 use crate::installation::{BOUND, Installation, alive, signal, statuses, within};
 use rustix::process::Signal;
@@ -20,10 +21,12 @@ fn busy() -> Installation {
     here
 }
 
-/// Waits until every row is done; each at its first attempt, and settled once.
-fn all_done_uncharged(here: &Installation) {
+/// Waits until every row is done and settled once; at its first attempt, but for one task of each killed worker at most.
+fn all_done(here: &Installation, killed: i64) {
     within(BOUND, "all rows to be done", || (here.done() == ROWS).then_some(()));
-    assert_eq!(here.count("attempt = 1 AND error IS NULL"), i64::try_from(ROWS).unwrap());
+    let rows = i64::try_from(ROWS).unwrap();
+    assert_eq!(here.count("attempt <= 2 AND error IS NULL"), rows);
+    assert!(here.count("attempt = 1") >= rows - killed, "{} of {rows}", here.count("attempt = 1"));
     within(BOUND, "the outcomes to be folded", || (here.queue() == statuses([("done", ROWS)])).then_some(()));
     let log = here.log();
     let settled: Vec<&str> = log
@@ -44,7 +47,7 @@ fn the_others_go_on_and_the_next_tick_replaces_the_dead() {
     here.run(&["tick"]).well();
     let again = here.await_workers(4);
     assert!(again[&1] != workers[&1] && [0, 2, 3].iter().all(|index| again[index] == workers[index]), "{again:?}");
-    all_done_uncharged(&here);
+    all_done(&here, 1);
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn rows_of_a_dead_worker_are_done_by_the_living() {
     let here = busy();
     signal(here.workers()[&2], Signal::KILL);
     // No tick: the partition of the dead worker is taken over.
-    all_done_uncharged(&here);
+    all_done(&here, 1);
     assert_eq!(here.workers().len(), 3);
 }
 
@@ -66,7 +69,7 @@ fn when_all_are_dead_the_next_tick_does_the_rest() {
     let left = ROWS - here.done();
     assert!(left > 0 && here.count("status = 'ready' AND attempt = 0") == i64::try_from(left).unwrap());
     here.run(&["tick"]).well();
-    all_done_uncharged(&here);
+    all_done(&here, 4);
     assert_eq!(here.workers().len(), 4);
 }
 
@@ -80,7 +83,7 @@ fn workers_of_a_drain_do_not_need_it() {
     assert_eq!(drain.code(), None);
     assert!(here.done() < ROWS && !alive(drain.pid()));
     here.await_silence();
-    all_done_uncharged(&here);
+    all_done(&here, 0);
 }
 
 #[test]
@@ -93,5 +96,5 @@ fn a_drain_whose_workers_are_killed_says_that_work_remains() {
         signal(pid, Signal::KILL);
     }
     assert_eq!(drain.code(), Some(75));
-    assert_eq!(here.lines("a worker process ended with signal: 9"), 2);
+    assert_eq!(here.lines("ended with signal: 9"), 2);
 }

@@ -17,6 +17,10 @@ pub(super) fn worker_lock(index: u32) -> String {
 pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<Option<Badge>> {
     let Some(mut file) = lock::try_lock_patiently(&store.run, &worker_lock(index))? else { return Ok(None) };
     let own = Identity::own()?;
+    // At once, so that nobody reads the line of the one before as that of the living.
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", serde_json::json!({ "pid": own.pid, "started_at": now_ms }))?;
     for earlier in incarnations_of(store, index)? {
         body::end(&store.run, earlier)?;
     }
@@ -28,10 +32,6 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
         tx.execute(new, params![index, own.boot, own.pid, own.pid_start, now_ms])?;
         Ok(tx.last_insert_rowid())
     })?;
-    let line = serde_json::json!({ "pid": own.pid, "started_at": now_ms });
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{line}")?;
     let body = Body(Some(body::path(&store.run, incarnation)));
     Ok(Some(Badge { index, incarnation, body, _lock: Lock(Box::new(file)) }))
 }
