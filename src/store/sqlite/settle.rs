@@ -57,7 +57,7 @@ fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdic
             Ok(Verdict::Written)
         }
         settlement => {
-            let run_at = match if untouched { Standing::Ready } else { standing(tx, right)? } {
+            let run_at = match standing(tx, right, untouched)? {
                 Standing::Ready => None,
                 Standing::PutOff(run_at) => Some(run_at),
                 Standing::Cancelled => return Ok(Verdict::Cancelled),
@@ -76,9 +76,9 @@ fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<boo
     Ok(tx.prepare_cached(leave)?.execute(params![p.generation, p.index, priority, right.id])? == 1)
 }
 
-/// How a row stands whose key was not where the fetch had seen it.
+/// How a row stands now.
 enum Standing {
-    /// At another priority; its key has left the order now.
+    /// Ready, maybe at another priority; its key has left the order now.
     Ready,
     /// Put off to this time by an application; its key has left the delayed order now.
     PutOff(Millis),
@@ -88,7 +88,9 @@ enum Standing {
     Gone,
 }
 
-fn standing(tx: &Transaction<'_>, right: &Right) -> Result<Standing> {
+/// Looks at the row, also when its key was where the fetch had seen it (`untouched`): an application's REPLACE deletes a
+/// row and leaves its key.
+fn standing(tx: &Transaction<'_>, right: &Right, untouched: bool) -> Result<Standing> {
     let look = "SELECT status, priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
     let row = tx
         .prepare_cached(look)?
@@ -96,7 +98,7 @@ fn standing(tx: &Transaction<'_>, right: &Right) -> Result<Standing> {
         .optional()?;
     let Some((status, priority, run_at)) = row else { return Ok(Standing::Gone) };
     Ok(match status.as_str() {
-        "ready" if leave_order(tx, right, priority)? => Standing::Ready,
+        "ready" if untouched || leave_order(tx, right, priority)? => Standing::Ready,
         "delayed" => {
             let leave = "DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2";
             match tx.prepare_cached(leave)?.execute(params![run_at, right.id])? {
