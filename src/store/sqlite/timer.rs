@@ -49,6 +49,14 @@ fn make_ready(tx: &Transaction<'_>, plan: &Plan, id: i64, priority: i64) -> Resu
     Ok(())
 }
 
+/// Puts a row's key into the delayed order, then says so in the row.
+fn make_delayed(tx: &Transaction<'_>, id: i64, run_at: Millis) -> Result<()> {
+    let key = "INSERT OR IGNORE INTO rowmill_delayed (run_at, id) VALUES (?1, ?2)";
+    tx.prepare_cached(key)?.execute(params![run_at, id])?;
+    tx.prepare_cached("UPDATE queue SET status = 'delayed' WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
 pub(super) fn next_delayed(store: &mut Sqlite) -> Result<Option<Millis>> {
     let mut query = store.conn.prepare_cached("SELECT run_at FROM rowmill_delayed ORDER BY run_at, id LIMIT 1")?;
     Ok(query.query_row([], |r| r.get(0)).optional()?)
@@ -56,8 +64,11 @@ pub(super) fn next_delayed(store: &mut Sqlite) -> Result<Option<Millis>> {
 
 pub(super) fn release_known(store: &mut Sqlite, jobs: &[&str]) -> Result<usize> {
     let plan = store.plan()?;
-    let look = "SELECT id, priority FROM queue
-                 WHERE status = 'parked' AND job = ?1 AND cause = 'unknown_job' LIMIT ?2";
+    // An application may have put a row off while it was parked: that still holds.
+    let look = "SELECT id, priority,
+                       CASE WHEN run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+                            THEN run_at END
+                  FROM queue WHERE status = 'parked' AND job = ?1 AND cause = 'unknown_job' LIMIT ?2";
     let mut released = 0;
     for job in jobs {
         loop {
@@ -69,10 +80,13 @@ pub(super) fn release_known(store: &mut Sqlite, jobs: &[&str]) -> Result<usize> 
             released += store.write(|tx| {
                 let rows = tx
                     .prepare_cached(look)?
-                    .query_map(params![job, STEP], |r| Ok((r.get(0)?, r.get(1)?)))?
-                    .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-                for (id, priority) in &rows {
-                    make_ready(tx, &plan, *id, *priority)?;
+                    .query_map(params![job, STEP], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+                    .collect::<rusqlite::Result<Vec<(i64, i64, Option<Millis>)>>>()?;
+                for (id, priority, run_at) in &rows {
+                    match run_at {
+                        Some(run_at) => make_delayed(tx, *id, *run_at)?,
+                        None => make_ready(tx, &plan, *id, *priority)?,
+                    }
                     tx.prepare_cached("UPDATE queue SET error = NULL, cause = NULL WHERE id = ?1")?.execute([id])?;
                 }
                 Ok(rows.len())
