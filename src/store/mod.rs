@@ -180,8 +180,8 @@ pub trait Store: Send {
     /// The partitions that have ready rows: one key read for each.
     fn waiting(&mut self) -> Result<Vec<Partition>>;
 
-    /// Makes tasks ready again that were parked because nobody knew their job, now that `jobs` are known; bounded
-    /// steps, until none is left. Answers how many.
+    /// Makes tasks ready again that were parked because nobody knew their job, now that `jobs` are known, or delayed
+    /// where their `run_at` lies ahead; bounded steps, until none is left. Answers how many.
     ///
     /// Safe to repeat: yes, because only parked rows change.
     fn release_known(&mut self, jobs: &[&str]) -> Result<usize>;
@@ -220,7 +220,7 @@ pub trait Store: Send {
     /// Since when the oldest ready task waits, in UTC milliseconds.
     fn oldest_ready(&mut self) -> Result<Option<Millis>>;
 
-    /// How many tasks became dead or parked at or after `since_ms`.
+    /// How many tasks became dead at or after `since_ms`, and how many are parked now.
     fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
 
     /// Tasks, newest first.
