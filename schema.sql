@@ -187,7 +187,8 @@ BEGIN
   UPDATE queue SET status = 'delayed' WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id ON queue
+-- (Every name that SQLite has for it.)
+CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id, rowid, oid, _rowid_ ON queue
 WHEN NEW.id <> OLD.id
 BEGIN
   SELECT RAISE(ABORT, 'id is given by the database and never changes');
