@@ -27,7 +27,7 @@ CREATE TABLE queue (
 
   -- Which registered job runs this. A name that no worker knows parks the row; it never names a file to run.
   job          TEXT NOT NULL
-               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (length(job) BETWEEN 1 AND 200),
+               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (typeof(job) = 'text' AND length(job) BETWEEN 1 AND 200),
   -- What the job is given. Text or bytes, at most 16 MiB.
   param        TEXT NOT NULL DEFAULT ''
                CONSTRAINT "param must be text or bytes of at most 16777216 bytes"
