@@ -56,8 +56,11 @@ CREATE TABLE queue (
   status       TEXT NOT NULL DEFAULT 'ready'
                CONSTRAINT "status is ready, delayed, running, parked, done, dead or cancelled"
                CHECK (status IN ('ready', 'delayed', 'running', 'parked', 'done', 'dead', 'cancelled')),
-  attempt      INTEGER NOT NULL DEFAULT 0,  -- attempts charged so far
-  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
+  attempt      INTEGER NOT NULL DEFAULT 0   -- attempts charged so far
+               CONSTRAINT "attempt is set by the engine: leave it out"
+               CHECK (typeof(attempt) = 'integer' AND attempt BETWEEN 0 AND 4294967295),
+  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))
+               CONSTRAINT "created_at is set by the database: leave it out" CHECK (typeof(created_at) = 'integer'),
   started_at   INTEGER,                     -- of the last attempt
   finished_at  INTEGER,                     -- when it became final
   worker       INTEGER,                     -- index of the worker that ran the last attempt
@@ -165,11 +168,12 @@ CREATE VIEW task AS
 
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
 CREATE TRIGGER rowmill_insert_refuse BEFORE INSERT ON queue
-WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0 OR NEW.finished_at IS NOT NULL
+WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0
+  OR coalesce(NEW.started_at, NEW.finished_at, NEW.worker, NEW.result, NEW.error, NEW.cause) IS NOT NULL
 BEGIN
   SELECT CASE WHEN NEW.id <> -1
     THEN RAISE(ABORT, 'id is given by the database: leave it out')
-    ELSE RAISE(ABORT, 'status, attempt and finished_at are set by the engine: leave them out') END;
+    ELSE RAISE(ABORT, 'status, attempt and what came of it are set by the engine: leave them out') END;
 END;
 
 CREATE TRIGGER rowmill_insert_ready AFTER INSERT ON queue
