@@ -254,16 +254,24 @@ BEGIN
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.
--- ('done' is guarded by its CHECK alone: folding writes it for every task.)
+-- ('done' of a ready row is guarded by its CHECK alone: folding writes it for every task.)
 CREATE TRIGGER rowmill_status_refuse BEFORE UPDATE OF status ON queue
-WHEN NEW.status <> OLD.status AND NEW.status NOT IN ('done', 'cancelled')
- AND ((NEW.status = 'ready') <> EXISTS (
+WHEN NEW.status <> OLD.status AND NEW.status <> 'cancelled' AND NOT (OLD.status = 'ready' AND NEW.status = 'done')
+ AND (OLD.status IN ('done', 'cancelled')
+   OR (OLD.status IN ('dead', 'parked') AND NEW.status NOT IN ('ready', 'delayed'))
+   OR (NEW.status = 'ready') <> EXISTS (
         SELECT 1 FROM rowmill_ready r
          WHERE (r.generation, r.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
                                                WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
-           AND r.priority = NEW.priority AND r.id = OLD.id)
+           AND r.priority IN (OLD.priority, NEW.priority) AND r.id = OLD.id)
    OR (NEW.status = 'delayed') <> EXISTS (
-        SELECT 1 FROM rowmill_delayed d WHERE d.run_at = coalesce(NEW.run_at, 0) AND d.id = OLD.id))
+        SELECT 1 FROM rowmill_delayed d
+         WHERE d.run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND d.id = OLD.id)
+   OR EXISTS (
+        SELECT 1 FROM rowmill_settled s
+         WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+           AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(ABORT, 'status is set by the engine; an application may only set it to cancelled');
 END;
