@@ -52,7 +52,7 @@ impl Hold {
 pub struct Batch {
     /// Tasks to run: highest priority first, then lowest id.
     pub tasks: Vec<Task>,
-    /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
+    /// Keys in the order whose rows are gone or not ready: to be dropped with the next settlement, never run.
     pub orphans: Vec<Right>,
 }
 

@@ -31,7 +31,8 @@ pub(super) fn hold(store: &mut Sqlite, partition: Partition, worker: u32, now_ms
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
-    let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL
+    let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
+                         q.status IS 'ready'
                   FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
                  WHERE r.generation = ?1 AND r.partition = ?2
                  ORDER BY r.priority DESC, r.id LIMIT ?3";
@@ -42,7 +43,7 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)? };
-        if row.get_ref(2)?.as_str_or_null().unwrap_or_default().is_none() {
+        if !row.get::<_, bool>(8)? {
             batch.orphans.push(right);
             continue;
         }
@@ -60,7 +61,9 @@ fn read_task(row: &Row<'_>, right: Right) -> Result<Task> {
     let codec = row.get_ref(4)?.as_str().ok().and_then(Codec::from_word);
     Ok(Task {
         id: right.id,
-        job: row.get(2)?,
+        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+        job: String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default())
+            .into_owned(),
         param: row.get_ref(3)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec(),
         codec: codec.ok_or_else(|| Error::failed(format!("task {} has a codec that its CHECK forbids", right.id)))?,
         priority: right.priority,

@@ -17,7 +17,8 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
     let plan = store.plan()?;
     store.write(|tx| {
         let mut query = tx.prepare_cached(
-            "SELECT d.run_at, d.id, q.priority FROM rowmill_delayed d LEFT JOIN queue q ON q.id = d.id
+            "SELECT d.run_at, d.id, q.priority
+               FROM rowmill_delayed d LEFT JOIN queue q ON q.id = d.id AND q.status = 'delayed'
               WHERE d.run_at <= ?1 ORDER BY d.run_at, d.id LIMIT ?2",
         )?;
         let due = query
@@ -27,7 +28,7 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
         for (run_at, id, priority) in due {
             tx.prepare_cached("DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2")?
                 .execute(params![run_at, id])?;
-            // A key without a row is dropped.
+            // A key without a delayed row is dropped.
             if let Some(priority) = priority {
                 make_ready(tx, &plan, id, priority)?;
                 let partition = plan.partition_of(id);
