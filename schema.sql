@@ -28,7 +28,7 @@ CREATE TABLE queue (
 
   -- Which registered job runs this. A name that no worker knows parks the row; it never names a file to run.
   job          TEXT NOT NULL
-               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (length(job) BETWEEN 1 AND 200),
+               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (typeof(job) = 'text' AND length(job) BETWEEN 1 AND 200),
   -- What the job is given. Text or bytes, at most 16 MiB.
   param        TEXT NOT NULL DEFAULT ''
                CONSTRAINT "param must be text or bytes of at most 16777216 bytes"
@@ -59,8 +59,11 @@ CREATE TABLE queue (
                CONSTRAINT "status is ready, delayed, running, parked, done, dead or cancelled"
                CHECK (status = 'ready' OR status = 'done' OR status = 'delayed' OR status = 'running'
                       OR status = 'parked' OR status = 'dead' OR status = 'cancelled'),
-  attempt      INTEGER NOT NULL DEFAULT 0,  -- attempts charged so far
-  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
+  attempt      INTEGER NOT NULL DEFAULT 0   -- attempts charged so far
+               CONSTRAINT "attempt is set by the engine: leave it out"
+               CHECK (typeof(attempt) = 'integer' AND attempt BETWEEN 0 AND 4294967295),
+  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))
+               CONSTRAINT "created_at is set by the database: leave it out" CHECK (typeof(created_at) = 'integer'),
   started_at   INTEGER,                     -- of the last attempt
   finished_at  INTEGER,                     -- when it became final
   worker       INTEGER,                     -- index of the worker that ran the last attempt
@@ -185,11 +188,12 @@ CREATE VIEW task AS
 
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
 CREATE TRIGGER rowmill_insert_refuse BEFORE INSERT ON queue
-WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0 OR NEW.finished_at IS NOT NULL
+WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0
+  OR coalesce(NEW.started_at, NEW.finished_at, NEW.worker, NEW.result, NEW.error, NEW.cause) IS NOT NULL
 BEGIN
   SELECT CASE WHEN NEW.id <> -1
     THEN RAISE(ABORT, 'id is given by the database: leave it out')
-    ELSE RAISE(ABORT, 'status, attempt and finished_at are set by the engine: leave them out') END;
+    ELSE RAISE(ABORT, 'status, attempt and what came of it are set by the engine: leave them out') END;
 END;
 
 CREATE TRIGGER rowmill_insert_ready AFTER INSERT ON queue
@@ -207,7 +211,8 @@ BEGIN
   UPDATE queue SET status = 'delayed' WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id ON queue
+-- (Every name that SQLite has for it.)
+CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id, rowid, oid, _rowid_ ON queue
 WHEN NEW.id <> OLD.id
 BEGIN
   SELECT RAISE(ABORT, 'id is given by the database and never changes');
@@ -269,16 +274,24 @@ BEGIN
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.
--- ('done' is guarded by its CHECK alone: folding writes it for every task.)
+-- ('done' of a ready row is guarded by its CHECK alone: folding writes it for every task.)
 CREATE TRIGGER rowmill_status_refuse BEFORE UPDATE OF status ON queue
-WHEN NEW.status <> OLD.status AND NEW.status NOT IN ('done', 'cancelled')
- AND ((NEW.status = 'ready') <> EXISTS (
+WHEN NEW.status <> OLD.status AND NEW.status <> 'cancelled' AND NOT (OLD.status = 'ready' AND NEW.status = 'done')
+ AND (OLD.status IN ('done', 'cancelled')
+   OR (OLD.status IN ('dead', 'parked') AND NEW.status NOT IN ('ready', 'delayed'))
+   OR (NEW.status = 'ready') <> EXISTS (
         SELECT 1 FROM rowmill_ready r
          WHERE (r.generation, r.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
                                                WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
-           AND r.priority = NEW.priority AND r.id = OLD.id)
+           AND r.priority IN (OLD.priority, NEW.priority) AND r.id = OLD.id)
    OR (NEW.status = 'delayed') <> EXISTS (
-        SELECT 1 FROM rowmill_delayed d WHERE d.run_at = coalesce(NEW.run_at, 0) AND d.id = OLD.id))
+        SELECT 1 FROM rowmill_delayed d
+         WHERE d.run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND d.id = OLD.id)
+   OR EXISTS (
+        SELECT 1 FROM rowmill_settled s
+         WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+           AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(ABORT, 'status is set by the engine; an application may only set it to cancelled');
 END;

@@ -121,6 +121,6 @@ pub struct LostClaim {
 pub struct Batch {
     /// Tasks to run, highest priority first, then lowest id, each with the right to settle it.
     pub tasks: Vec<(Task, Right)>,
-    /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
+    /// Keys in the order whose rows are gone or not ready: to be dropped with the next settlement, never run.
     pub orphans: Vec<Right>,
 }

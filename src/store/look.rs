@@ -22,7 +22,7 @@ pub trait Look {
     /// Since when the oldest ready task waits, in UTC milliseconds.
     fn oldest_ready(&mut self) -> Result<Option<Millis>>;
 
-    /// How many tasks became dead or parked at or after `since_ms`.
+    /// How many tasks became dead at or after `since_ms`, and how many are parked now.
     fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
 
     /// Tasks, newest first.

@@ -129,8 +129,8 @@ pub trait Store: Look + Send {
     /// The partitions that have ready rows: one key read for each.
     fn waiting(&mut self) -> Result<Vec<Partition>>;
 
-    /// Makes tasks ready again that were parked because nobody knew their job, now that `jobs` are known; bounded
-    /// steps, until none is left. Answers how many.
+    /// Makes tasks ready again that were parked because nobody knew their job, now that `jobs` are known, or delayed
+    /// where their `run_at` lies ahead; bounded steps, until none is left. Answers how many.
     ///
     /// Safe to repeat: yes, because only parked rows change.
     fn release_known(&mut self, jobs: &[&str]) -> Result<usize>;

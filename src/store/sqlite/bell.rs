@@ -94,8 +94,17 @@ impl Bell {
         stop: BorrowedFd<'_>,
     ) -> Result<Woken> {
         let watch = Watch::start();
-        if !self.spread.is_zero() && self.wait(self.spread.min(span), stop, false)? == Ear::Stop {
-            return Ok(Woken::Stopped);
+        if !self.spread.is_zero() {
+            match self.wait(self.spread.min(span), stop, false)? {
+                Ear::Stop => return Ok(Woken::Stopped),
+                // Heard once is heard: the wait has emptied the socket.
+                Ear::Socket | Ear::Peer => {
+                    self.spread = Duration::ZERO;
+                    return Ok(Woken::Rung);
+                }
+                Ear::OtherLookout => self.other_lookout = None,
+                Ear::Log | Ear::Nothing => {}
+            }
         }
         let mut look_again = LOOK;
         loop {

@@ -33,7 +33,8 @@ pub(super) fn fold(store: &mut Sqlite, limit: usize) -> Result<Option<usize>> {
 
 pub(super) fn since_fold(store: &mut Sqlite) -> Result<Option<Duration>> {
     let Ok(file) = stat(store.run.join(LOCK)) else { return Ok(None) };
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    // The precise clock: the coarse one may lag behind what the file system has just written.
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     let past = nanos(now.tv_sec, now.tv_nsec) - nanos(file.st_mtime, file.st_mtime_nsec as i64);
     // A clock that was set back makes the last time lie ahead: then it is time to fold.

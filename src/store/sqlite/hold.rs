@@ -96,7 +96,7 @@ fn charge(
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
     let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
-                       q.cause
+                       q.cause, q.status IS 'ready'
                   FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
                  WHERE r.generation = ?1 AND r.partition = ?2
                  ORDER BY r.priority DESC, r.id LIMIT ?3";
@@ -107,7 +107,7 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)? };
-        if row.get_ref(2)?.as_str_or_null().unwrap_or_default().is_none() {
+        if !row.get::<_, bool>(9)? {
             batch.orphans.push(right);
             continue;
         }
@@ -126,7 +126,9 @@ fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {
     let careful = row.get_ref(8)?.as_str_or_null().ok().flatten() == Some(WORKER_DIED);
     Ok(Task {
         id,
-        job: row.get(2)?,
+        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+        job: String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default())
+            .into_owned(),
         param: row.get_ref(3)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec(),
         codec: codec.ok_or_else(|| Error::failed(format!("task {id} has a codec that its CHECK forbids")))?,
         priority: row.get(0)?,

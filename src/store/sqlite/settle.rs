@@ -41,28 +41,31 @@ fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdic
     if one.ended.settlement == Settlement::Untouched {
         return Ok(Verdict::Written);
     }
-    let row = take_key(tx, right)?;
-    match (&one.ended.settlement, row) {
-        (_, Row::Cancelled) => Ok(Verdict::Cancelled),
-        (_, Row::Gone) => Ok(Verdict::Gone),
-        (Settlement::Done { attempt, result }, Row::Here { moved: false, .. }) if !right.keyed => {
-            let fresh = "INSERT INTO rowmill_settled
-                           (generation, partition, id, attempt, started_at, finished_at, worker, result)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let (p, ended) = (right.partition, &one.ended);
-            tx.prepare_cached(fresh)?.execute(params![
-                p.generation,
-                p.index,
-                right.id,
-                attempt,
-                ended.started_at_ms,
-                ended.finished_at_ms,
-                hold.worker,
-                result
-            ])?;
-            Ok(Verdict::Written)
-        }
-        (_, Row::Here { put_off, .. }) => {
+    let untouched = leave_order(tx, right, right.priority)?;
+    if let Settlement::Done { attempt, result } = &one.ended.settlement
+        && untouched
+        && !right.keyed
+    {
+        let fresh = "INSERT INTO rowmill_settled
+                       (generation, partition, id, attempt, started_at, finished_at, worker, result)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let (p, ended) = (right.partition, &one.ended);
+        tx.prepare_cached(fresh)?.execute(params![
+            p.generation,
+            p.index,
+            right.id,
+            attempt,
+            ended.started_at_ms,
+            ended.finished_at_ms,
+            hold.worker,
+            result
+        ])?;
+        return Ok(Verdict::Written);
+    }
+    match stand(tx, right, untouched)? {
+        Row::Cancelled => Ok(Verdict::Cancelled),
+        Row::Gone => Ok(Verdict::Gone),
+        Row::Here { put_off } => {
             write_row(tx, right.id, hold.worker, &one.ended, put_off)?;
             Ok(Verdict::Written)
         }
@@ -80,8 +83,6 @@ fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<boo
 pub(super) enum Row {
     /// It waits for its settlement.
     Here {
-        /// Whether an application changed its priority or time meanwhile.
-        moved: bool,
         /// The time to which an application put it off.
         put_off: Option<Millis>,
     },
@@ -93,9 +94,13 @@ pub(super) enum Row {
 
 /// Takes the key of a task in hand out of whichever order it is in now.
 pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
-    if leave_order(tx, right, right.priority)? {
-        return Ok(Row::Here { moved: false, put_off: None });
-    }
+    let untouched = leave_order(tx, right, right.priority)?;
+    stand(tx, right, untouched)
+}
+
+/// Looks at the row, also when its key was where the fetch had seen it (`untouched`): an application's REPLACE deletes a
+/// row and leaves its key.
+fn stand(tx: &Transaction<'_>, right: &Right, untouched: bool) -> Result<Row> {
     let look = "SELECT status, priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
     let row = tx
         .prepare_cached(look)?
@@ -103,11 +108,11 @@ pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
         .optional()?;
     let Some((status, priority, run_at)) = row else { return Ok(Row::Gone) };
     Ok(match status.as_str() {
-        "ready" if leave_order(tx, right, priority)? => Row::Here { moved: true, put_off: None },
+        "ready" if untouched || leave_order(tx, right, priority)? => Row::Here { put_off: None },
         "delayed" => {
             let leave = "DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2";
             match tx.prepare_cached(leave)?.execute(params![run_at, right.id])? {
-                1 => Row::Here { moved: true, put_off: Some(run_at) },
+                1 => Row::Here { put_off: Some(run_at) },
                 _ => Row::Gone,
             }
         }
