@@ -135,7 +135,7 @@ fn a_changed_param_is_kept_for_the_next_run(s: &mut Scene) {
     let (id, verdict) = meanwhile(s, task("subject"), act, Settlement::Untouched);
     assert_eq!(verdict, Verdict::Written);
     let (_hold, task) = s.take_one(id);
-    assert_eq!((&task.param[..], task.priority), (&b"new"[..], 4));
+    assert_eq!((&task.0.param[..], task.0.priority), (&b"new"[..], 4));
 }
 
 fn untouched_leaves_what_the_application_did(s: &mut Scene) {

@@ -73,7 +73,7 @@ fn bytes_that_are_no_text_come_back_as_they_were(s: &mut Scene) {
         let id = s.plant(NewTask { param: param.to_vec(), codec: Codec::Bincode, ..task("subject") });
         assert_eq!(s.store.task(id).unwrap().unwrap().param, param);
         let (hold, fetched) = s.take_one(id);
-        assert_eq!(fetched.param, param);
+        assert_eq!(fetched.0.param, param);
         s.settle(&hold, fetched, done());
     }
 }

@@ -3,7 +3,7 @@
 //! Bystanders with fresh outcomes are folded along, which is the verb's business; the scene still holds every reader's
 //! view of them, and everything about the others, against what it was.
 
-use crate::scene::{HOME, PARTITIONS, RAN, Scene, done, laws, settled, task};
+use crate::scene::{HOME, PARTITIONS, RAN, Scene, done, hold_as, laws, settled, task};
 use rowmill::task::{NewTask, Partition, Settlement};
 
 on_every_backend!(
@@ -41,7 +41,7 @@ fn settle_many(s: &mut Scene, each: usize) -> Vec<i64> {
     let tasks = vec![NewTask { priority: 20, ..task("subject") }; each * PARTITIONS as usize];
     let ids = s.store.enqueue(&tasks).unwrap().iter().map(|e| e.id()).collect();
     for index in 0..PARTITIONS {
-        let hold = s.store.hold(Partition { index, ..HOME }, index, 5).unwrap().unwrap();
+        let hold = hold_as(s.store.as_mut(), Partition { index, ..HOME }, index).unwrap();
         let batch = s.store.fetch(&hold, each).unwrap().tasks;
         let batch: Vec<_> = batch.into_iter().map(|t| settled(t, done())).collect();
         s.store.settle(&hold, &batch, &[]).unwrap();

@@ -3,7 +3,7 @@
 //! A hold is a kernel lock and an epoch. Both halves are tested apart: a second holder is refused by the lock, and one
 //! that lost its lock without knowing is refused by the epoch when it settles.
 
-use crate::scene::{FAR_MS, HOME, Scene, done, settled, task};
+use crate::scene::{FAR_MS, HOME, Scene, done, hold_as, settled, task};
 use rowmill::store::{Settling, Verdict};
 use rowmill::task::{NewTask, Partition};
 
@@ -27,16 +27,16 @@ fn a_partition_has_one_holder(s: &mut Scene) {
     let mut other = s.another();
     let hold = s.hold();
     assert_eq!(hold.partition(), HOME);
-    assert!(other.hold(HOME, 0, 5).unwrap().is_none());
+    assert!(hold_as(other.as_mut(), HOME, 0).is_none());
     drop(hold);
-    assert!(other.hold(HOME, 0, 5).unwrap().is_some());
+    assert!(hold_as(other.as_mut(), HOME, 0).is_some());
 }
 
 fn other_partitions_are_free_meanwhile(s: &mut Scene) {
     let _home = s.hold();
     let mut other = s.another();
     for index in [0, 2, 3] {
-        assert!(other.hold(Partition { index, ..HOME }, index, 5).unwrap().is_some(), "{index}");
+        assert!(hold_as(other.as_mut(), Partition { index, ..HOME }, index).is_some(), "{index}");
     }
 }
 
@@ -47,7 +47,7 @@ fn a_hold_that_was_replaced_settles_nothing(s: &mut Scene) {
     let (late, task) = s.take_one(id);
     std::fs::remove_file(s.database.run_folder().join("partition-1-1")).unwrap();
     let mut other = s.another();
-    let hold = other.hold(HOME, 0, 5).unwrap().unwrap();
+    let hold = hold_as(other.as_mut(), HOME, 0).unwrap();
     for settlement in [crate::scene::dead(), crate::scene::retried(), crate::scene::parked(), done()] {
         let again = s.store.fetch(&late, 1).unwrap().tasks.remove(0);
         assert_eq!(s.store.settle(&late, &[settled(again, settlement)], &[]).unwrap(), Settling::Lost);
@@ -55,7 +55,7 @@ fn a_hold_that_was_replaced_settles_nothing(s: &mut Scene) {
     }
     // Not even an orphan is dropped, or an empty batch acknowledged.
     let batch = s.store.fetch(&late, 1).unwrap().tasks.remove(0);
-    assert_eq!(s.store.settle(&late, &[], &[batch.right]).unwrap(), Settling::Lost);
+    assert_eq!(s.store.settle(&late, &[], &[batch.1]).unwrap(), Settling::Lost);
     assert_eq!(s.raw(id), before);
     let settling = other.settle(&hold, &[settled(task, done())], &[]).unwrap();
     assert_eq!(settling, Settling::Committed(vec![Verdict::Written]));
@@ -80,9 +80,9 @@ fn a_fetch_answers_the_order_of_work(s: &mut Scene) {
     s.plant(NewTask { run_at_ms: Some(FAR_MS), ..at(50) });
     let hold = s.hold();
     let batch = s.store.fetch(&hold, 5).unwrap();
-    let order: Vec<i64> = batch.tasks.iter().map(|t| t.id).collect();
+    let order: Vec<i64> = batch.tasks.iter().map(|(t, _)| t.id).collect();
     assert_eq!(order, [planted[1], planted[3], planted[4], planted[0], planted[2]]);
-    assert_eq!(batch.tasks.iter().map(|t| t.priority).collect::<Vec<_>>(), [5, 5, 2, 0, -3]);
+    assert_eq!(batch.tasks.iter().map(|(t, _)| t.priority).collect::<Vec<_>>(), [5, 5, 2, 0, -3]);
     assert_eq!(batch.orphans, []);
 }
 
@@ -103,10 +103,10 @@ fn a_fetch_writes_nothing_and_answers_the_same_again(s: &mut Scene) {
 fn a_fetch_keeps_to_its_limit(s: &mut Scene) {
     let ids = [s.ready(), s.ready(), s.ready()];
     let hold = s.hold();
-    assert_eq!(s.store.fetch(&hold, 2).unwrap().tasks.iter().map(|t| t.id).collect::<Vec<_>>(), ids[..2]);
+    assert_eq!(s.store.fetch(&hold, 2).unwrap().tasks.iter().map(|(t, _)| t.id).collect::<Vec<_>>(), ids[..2]);
     let all = s.store.fetch(&hold, 1000).unwrap().tasks;
     let place = s.store.plan().unwrap();
-    assert!(all.len() > 3 && all.iter().all(|t| place.partition_of(t.id) == HOME), "only its own partition's");
+    assert!(all.len() > 3 && all.iter().all(|t| place.partition_of(t.0.id) == HOME), "only its own partition's");
 }
 
 fn a_batch_is_bounded_in_bytes(s: &mut Scene) {
@@ -130,7 +130,7 @@ fn a_key_without_a_row_is_an_orphan_and_is_dropped(s: &mut Scene) {
 }
 
 fn an_empty_partition_has_an_empty_batch(s: &mut Scene) {
-    let hold = s.store.hold(Partition { generation: 9, index: 1 }, 0, 5).unwrap().unwrap();
+    let hold = hold_as(s.store.as_mut(), Partition { generation: 9, index: 1 }, 0).unwrap();
     let batch = s.store.fetch(&hold, 10).unwrap();
     assert_eq!((batch.tasks, batch.orphans), (vec![], vec![]));
 }
@@ -139,9 +139,9 @@ fn a_fetched_task_is_what_was_asked(s: &mut Scene) {
     let asked = NewTask { param: b"{}".to_vec(), max_attempts: Some(4), priority: 8, ..task("subject") };
     let id = s.plant(asked);
     let (_hold, task) = s.take_one(id);
-    assert_eq!((task.job.as_str(), &task.param[..], task.codec.word()), ("subject", &b"{}"[..], "json"));
-    assert_eq!((task.priority, task.attempts_charged, task.max_attempts), (8, 0, Some(4)));
-    assert_eq!(task.right.id(), id);
+    assert_eq!((task.0.job.as_str(), &task.0.param[..], task.0.codec.word()), ("subject", &b"{}"[..], "json"));
+    assert_eq!((task.0.priority, task.0.attempts_charged, task.0.max_attempts), (8, 0, Some(4)));
+    assert_eq!(task.1.id(), id);
 }
 
 fn a_worker_enlists_once(s: &mut Scene) {

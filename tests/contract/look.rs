@@ -69,7 +69,7 @@ fn casualties_are_counted_from_an_instant(s: &mut Scene) {
     let (killed, kept) = (s.ready(), s.ready());
     let (hold, mut tasks) = s.take(&[killed, kept]);
     let mut settled = crate::scene::settled(tasks.remove(0), dead());
-    settled.finished_at_ms = FAR_MS;
+    settled.ended.finished_at_ms = FAR_MS;
     s.store.settle(&hold, &[settled], &[]).unwrap();
     s.settle(&hold, tasks.remove(0), parked());
     assert_eq!(s.store.casualties(0).unwrap(), (dead_before + 1, parked_before + 1));

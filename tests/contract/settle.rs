@@ -143,7 +143,7 @@ fn an_error_writes_none_of_a_batch(s: &mut Scene) {
     assert_eq!(ids.map(|id| s.raw(id)), before);
     laws::hold(&s.database.conn);
     // The settlements were only borrowed: mended, they can be handed in again.
-    batch[1].settlement = retried();
+    batch[1].ended.settlement = retried();
     let written = vec![Verdict::Written; 2];
     assert_eq!(s.store.settle(&hold, &batch, &[]).unwrap(), Settling::Committed(written));
 }
@@ -168,7 +168,7 @@ fn a_retried_task_that_succeeds_forgets_its_error(s: &mut Scene) {
         s.sql(&format!("UPDATE queue SET run_at = NULL WHERE id = {id}"));
         s.store.promote(FAR_MS - 1, 1).unwrap();
         let (hold, task) = s.take_one(id);
-        assert_eq!(task.attempts_charged, 1);
+        assert_eq!(task.0.attempts_charged, 1);
         s.settle(&hold, task, Settlement::Done { attempt: 2, result: None });
         let row = s.store.task(id).unwrap().unwrap();
         assert_eq!((row.status.word(), row.attempt, row.error, row.cause), ("done", 2, None, None));

@@ -4,7 +4,7 @@
 //! worker fetches must be ready to whoever reads it. At the end all is drained, and no key is left without a row. A
 //! failure names its seed and prints the history, which is the same at each run.
 
-use crate::scene::{FAR_MS, PARTITIONS, Scene, dead, done, laws, parked, patiently, retried, settled, task};
+use crate::scene::{FAR_MS, PARTITIONS, Scene, dead, done, hold_as, laws, parked, patiently, retried, settled, task};
 use rowmill::store::{Batch, Hold, Settling, Verdict};
 use rowmill::task::{NewTask, Partition, Settlement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,10 +208,10 @@ impl History {
             return;
         }
         let partition = Partition { generation: 1, index };
-        let hold = patiently(|| self.scene.store.hold(partition, index, 5).unwrap());
+        let hold = patiently(|| hold_as(self.scene.store.as_mut(), partition, index));
         let limit = 1 + self.chance.below(4) as usize;
         let batch = self.scene.store.fetch(&hold, limit).unwrap();
-        let ids: Vec<i64> = batch.tasks.iter().map(|t| t.id).collect();
+        let ids: Vec<i64> = batch.tasks.iter().map(|(t, _)| t.id).collect();
         self.steps.push(format!("fetch {limit} of {index}: {ids:?}, orphans {:?}", batch.orphans));
         for id in ids {
             assert_eq!(self.scene.status(id), "ready", "task {id} was handed out");
@@ -238,7 +238,7 @@ impl History {
             return;
         }
         let outcomes: Vec<Settlement> = batch.tasks.iter().map(|_| self.outcome()).collect();
-        let words: Vec<_> = batch.tasks.iter().zip(&outcomes).map(|(t, o)| (t.id, o.word())).collect();
+        let words: Vec<_> = batch.tasks.iter().zip(&outcomes).map(|(t, o)| (t.0.id, o.word())).collect();
         let batch_of: Vec<_> = batch.tasks.into_iter().zip(outcomes).map(|(t, o)| settled(t, o)).collect();
         let answer = self.scene.store.settle(&hold, &batch_of, &batch.orphans).unwrap();
         self.steps.push(format!("settle {words:?}: {answer:?}"));
@@ -294,7 +294,7 @@ impl History {
         self.hands.clear();
         while !self.scene.store.promote(FAR_MS * 2, 100).unwrap().is_empty() {}
         for index in 0..PARTITIONS {
-            let hold = patiently(|| self.scene.store.hold(Partition { generation: 1, index }, index, 5).unwrap());
+            let hold = patiently(|| hold_as(self.scene.store.as_mut(), Partition { generation: 1, index }, index));
             loop {
                 let batch = self.scene.store.fetch(&hold, 5).unwrap();
                 if batch.tasks.is_empty() && batch.orphans.is_empty() {

@@ -3,7 +3,7 @@
 //! Each must leave a row with its key, answer with the task's id, and belong to the application's own transaction.
 
 use super::application::Application;
-use crate::scene::{FAR_MS, PAST_MS, Scene, laws, parked, patiently, task};
+use crate::scene::{FAR_MS, PAST_MS, Scene, hold_as, laws, parked, patiently, task};
 use rowmill::clock::Clock;
 use rowmill::store::{Filter, Verdict};
 
@@ -234,9 +234,9 @@ fn a_text_in_another_encoding_hides_nobody(s: &mut Scene, app: &mut Application)
     assert_eq!((rows[0].id, rows[0].job.as_str(), &rows[0].param[..]), (id, "gro\u{fffd}", &b"\xfc"[..]));
     assert_eq!(rows[0].unique_key.as_deref(), Some("\u{fffd}"));
     let home = s.store.plan().unwrap().partition_of(id);
-    let hold = patiently(|| s.store.hold(home, 0, 5).unwrap());
+    let hold = patiently(|| hold_as(s.store.as_mut(), home, 0));
     let task = s.store.fetch(&hold, 1).unwrap().tasks.remove(0);
-    assert_eq!((task.id, task.job.as_str(), &task.param[..]), (id, "gro\u{fffd}", &b"\xfc"[..]));
+    assert_eq!((task.0.id, task.0.job.as_str(), &task.0.param[..]), (id, "gro\u{fffd}", &b"\xfc"[..]));
     assert_eq!(s.settle(&hold, task, parked()), Verdict::Written);
     assert_eq!(s.status(id), "parked");
 }

@@ -2,9 +2,9 @@
 //!
 //! [`bring`] makes a task and brings it there by the engine's own verbs; the other modules act on it then.
 
-use crate::scene::{FAR_MS, Scene, dead, done, parked, task};
+use crate::scene::{FAR_MS, Scene, Taken, dead, done, parked, task};
 use rowmill::store::Hold;
-use rowmill::task::{NewTask, Task};
+use rowmill::task::NewTask;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Moment {
 /// A task at its moment, and what a worker has of it.
 pub(crate) struct Brought {
     pub(crate) id: i64,
-    pub(crate) hand: Option<(Hold, Task)>,
+    pub(crate) hand: Option<(Hold, Taken)>,
 }
 
 /// Makes a task and brings it to a moment.

@@ -69,7 +69,7 @@ fn a_row_that_says_done_is_not_run_and_stops_nobody(s: &mut Scene, app: &mut App
     app.run(&[&format!("UPDATE queue SET status = 'done', finished_at = 5 WHERE id = {claimed}")]);
     let hold = s.hold();
     let batch = s.store.fetch(&hold, 2).unwrap();
-    assert_eq!(batch.tasks.iter().map(|t| t.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(batch.tasks.iter().map(|(t, _)| t.id).collect::<Vec<_>>(), [id]);
     assert_eq!(batch.orphans.iter().map(|r| r.id()).collect::<Vec<_>>(), [claimed]);
     assert_eq!(s.store.settle(&hold, &[], &batch.orphans).unwrap(), Settling::Committed(vec![]));
     assert_eq!((s.status(claimed), s.keys(claimed)), ("done", vec![]));

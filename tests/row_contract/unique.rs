@@ -103,7 +103,7 @@ fn replace_is_a_new_task(s: &mut Scene, app: &mut Application) {
         );
         let hold = s.hold();
         let batch = s.store.fetch(&hold, 1000).unwrap();
-        assert!(batch.tasks.iter().all(|t| t.id != first.id), "a key without a row is not run");
+        assert!(batch.tasks.iter().all(|t| t.0.id != first.id), "a key without a row is not run");
         assert_eq!(batch.orphans.len(), usize::from(moment == Moment::Ready));
         assert_eq!(s.store.settle(&hold, &[], &batch.orphans).unwrap(), Settling::Committed(vec![]));
         // The one in the delayed order goes when its time comes: later than the bystanders', so it is named here.

@@ -3,7 +3,9 @@
 //! They are made by the engine's own verbs, so that they are what a busy queue holds. A verb that reaches further than
 //! it should (a missing partition, generation, id or status in a condition) changes one of them.
 
-use super::{Database, FAR_MS, PARTITIONS, Scene, dead, done, laws, parked, patiently, retried, settled, task};
+use super::{
+    Database, FAR_MS, PARTITIONS, Scene, dead, done, hold_as, laws, parked, patiently, retried, settled, task,
+};
 use rowmill::task::{NewTask, Partition, Settlement};
 
 /// A row with what stood in it and around it.
@@ -85,7 +87,7 @@ pub(super) fn gather(scene: &mut Scene) {
 }
 
 fn settle_next(scene: &mut Scene, index: u32, settlement: Settlement) {
-    let hold = patiently(|| scene.store.hold(Partition { generation: 1, index }, index, 5).unwrap());
+    let hold = patiently(|| hold_as(scene.store.as_mut(), Partition { generation: 1, index }, index));
     let task = scene.store.fetch(&hold, 1).unwrap().tasks.remove(0);
     scene.store.settle(&hold, &[settled(task, settlement)], &[]).unwrap();
 }

@@ -11,8 +11,8 @@ pub(crate) mod laws;
 
 use bystanders::Bystander;
 use rowmill::store::sqlite::{Create, Sqlite};
-use rowmill::store::{Durability, Hold, Settled, Settling, Store, Verdict};
-use rowmill::task::{NewTask, Partition, Settlement, Task};
+use rowmill::store::{Durability, Ended, Hold, Settled, Settling, Store, Verdict};
+use rowmill::task::{NewTask, Partition, Right, Settlement, Task};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -106,7 +106,7 @@ impl Scene {
 
     /// Holds [`HOME`].
     pub(crate) fn hold(&mut self) -> Hold {
-        patiently(|| self.store.hold(HOME, 3, 5).unwrap())
+        patiently(|| hold_as(self.store.as_mut(), HOME, 3))
     }
 
     /// Folds everything that is fresh.
@@ -115,21 +115,21 @@ impl Scene {
     }
 
     /// Holds [`HOME`] and takes these tasks, which must be the next ones, in this order.
-    pub(crate) fn take(&mut self, ids: &[i64]) -> (Hold, Vec<Task>) {
+    pub(crate) fn take(&mut self, ids: &[i64]) -> (Hold, Vec<Taken>) {
         let hold = self.hold();
         let tasks = self.store.fetch(&hold, ids.len()).unwrap().tasks;
-        assert_eq!(tasks.iter().map(|t| t.id).collect::<Vec<_>>(), ids, "these are not the next ones");
+        assert_eq!(tasks.iter().map(|(task, _)| task.id).collect::<Vec<_>>(), ids, "these are not the next ones");
         (hold, tasks)
     }
 
     /// Takes one task, the next one.
-    pub(crate) fn take_one(&mut self, id: i64) -> (Hold, Task) {
+    pub(crate) fn take_one(&mut self, id: i64) -> (Hold, Taken) {
         let (hold, mut tasks) = self.take(&[id]);
         (hold, tasks.remove(0))
     }
 
     /// Settles one task, which must be committed.
-    pub(crate) fn settle(&mut self, hold: &Hold, task: Task, settlement: Settlement) -> Verdict {
+    pub(crate) fn settle(&mut self, hold: &Hold, task: Taken, settlement: Settlement) -> Verdict {
         match self.store.settle(hold, &[settled(task, settlement)], &[]).unwrap() {
             Settling::Committed(verdicts) if verdicts.len() == 1 => verdicts[0],
             other => panic!("one verdict was due, not {other:?}"),
@@ -210,8 +210,17 @@ pub(crate) fn keyed(key: &str) -> NewTask {
 }
 
 /// A finished run.
-pub(crate) fn settled(task: Task, settlement: Settlement) -> Settled {
-    Settled { right: task.right, settlement, started_at_ms: RAN.0, finished_at_ms: RAN.1 }
+pub(crate) fn settled((_, right): Taken, settlement: Settlement) -> Settled {
+    Settled { right, ended: Ended { settlement, started_at_ms: RAN.0, finished_at_ms: RAN.1 } }
+}
+
+/// A task in hand, with the right to settle it.
+pub(crate) type Taken = (Task, Right);
+
+/// Holds a partition as a worker process that is there for this hold alone; nobody died in these scenes.
+pub(crate) fn hold_as(store: &mut dyn Store, partition: Partition, index: u32) -> Option<Hold> {
+    let badge = patiently(|| store.enlist(index, 5).unwrap());
+    store.hold(partition, &badge, 5, &|task| panic!("task {} is blamed", task.id)).unwrap()
 }
 
 /// Done at the first attempt, with a result.
