@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 /// What works with a database, and what only looks.
 const WORK: [&[&str]; 4] = [&["migrate"], &["tick"], &["drain"], &["work", "--index", "0", "--drain"]];
@@ -147,13 +148,15 @@ fn many_at_once_make_one_database() {
 fn a_folder_that_may_not_be_written_to_is_said() {
     let here = Installation::empty();
     // Root may write anywhere, so another user is asked to, with a copy of the program that it may run.
-    fs::copy(env!("CARGO_BIN_EXE_rowmill"), here.path("rowmill")).unwrap();
+    let mut copy = Command::new("cp");
+    copy.args([env!("CARGO_BIN_EXE_rowmill"), "rowmill"]).current_dir(here.folder());
+    to_its_end(copy).well();
     fs::create_dir(here.path("closed")).unwrap();
     here.write("closed/rowmill.toml", "");
     fs::set_permissions(here.path("closed"), fs::Permissions::from_mode(0o555)).unwrap();
     fs::set_permissions(here.folder(), fs::Permissions::from_mode(0o755)).unwrap();
     let call = |args: &[&str]| {
-        let mut command = std::process::Command::new(here.path("rowmill"));
+        let mut command = Command::new(here.path("rowmill"));
         command.args(args).current_dir(here.path("closed")).env_remove("ROWMILL_DATABASE");
         if rustix::process::geteuid().is_root() {
             command.uid(65_534).gid(65_534);

@@ -20,7 +20,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -85,11 +84,15 @@ impl Installation {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Writes a script job of this name, for `/bin/sh`.
+    /// Writes a script job of this name, for `/bin/sh`. Another process writes it: a file that this one has open for
+    /// writing, if only in a child that another test is just starting, cannot be executed.
     pub(crate) fn script(&self, name: &str, text: &str) {
-        let name = format!("scripts/{name}");
-        self.write(&name, &format!("#!/bin/sh\n{text}"));
-        fs::set_permissions(self.path(&name), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = self.path("scripts").join(name);
+        fs::create_dir_all(self.path("scripts")).unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path);
+        command.stdin(holding(&format!("#!/bin/sh\n{text}")));
+        to_its_end(command).well();
     }
 
     /// A file's text; empty while there is none.
@@ -113,11 +116,8 @@ impl Installation {
     /// Calls the program with this on its standard input.
     #[track_caller]
     pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Said {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(input.as_bytes()).unwrap();
-        file.rewind().unwrap();
         let mut command = self.command(args);
-        command.stdin(file);
+        command.stdin(holding(input));
         to_its_end(command)
     }
 
@@ -290,6 +290,14 @@ pub(crate) fn to_its_end(mut command: Command) -> Said {
     command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
     let code = Running::start(&mut command).code();
     Said { code, out: text(out), err: text(err) }
+}
+
+/// A file without a name that holds this, to be read from its beginning.
+fn holding(text: &str) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    file
 }
 
 fn text(mut file: File) -> String {
