@@ -52,7 +52,7 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
 }
 
 fn start(site: &Site, journal: &Journal, store: &mut dyn Store, workers: u32) -> Result<Vec<Child>> {
-    let launch = site.launch(&["--workers".into(), workers.to_string(), "--drain".into()])?;
+    let launch = site.launch(&["--workers".into(), workers.to_string(), "--drain".into()], false)?;
     let mut children = Vec::new();
     for index in 0..workers {
         if !store.is_alive(index)? {

@@ -104,7 +104,7 @@ impl Site {
     }
 
     /// How worker processes are started for this configuration and database. `more` goes to the end of their arguments.
-    pub(super) fn launch(&self, more: &[String]) -> Result<Launch> {
+    pub(super) fn launch(&self, more: &[String], detached: bool) -> Result<Launch> {
         let program =
             std::env::current_exe().map_err(|e| Error::failed(format!("cannot tell where this program is: {e}")))?;
         let mut before = self.config_args.clone();
@@ -112,8 +112,9 @@ impl Site {
         if self.log_to == LogTo::Stderr {
             before.extend(["--log".into(), "stderr".into()]);
         }
-        let after = more.iter().map(OsString::from).collect();
-        Ok(Launch { program, before, after, folder: self.config.folder.clone() })
+        let mut after: Vec<OsString> = more.iter().map(OsString::from).collect();
+        after.extend(detached.then(|| "--detached".into()));
+        Ok(Launch { program, before, after, folder: self.config.folder.clone(), detached })
     }
 }
 

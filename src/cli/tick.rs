@@ -32,7 +32,7 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         Some(workers) => workers,
         None => store.plan()?.current().partitions,
     };
-    let launch = site.launch(&["--workers".into(), workers.to_string(), "--detached".into()])?;
+    let launch = site.launch(&["--workers".into(), workers.to_string()], true)?;
     let mut children = Vec::new();
     let mut start = |index| {
         children.push(launch.start(index, journal)?);

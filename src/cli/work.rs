@@ -12,8 +12,8 @@ const GRACE: Duration = Duration::from_secs(20);
 
 pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, detached: bool) -> Result<Verdict> {
     if detached {
-        // Fails only for the leader of a group; a worker that a tick starts is one, so it has left its terminal by that.
-        let _ = rustix::process::setsid();
+        // Fails only for the leader of a process group, which a worker that a tick starts is not.
+        rustix::process::setsid()?;
     }
     let stop = stop_on_signals()?;
     let journal = site.journal()?;

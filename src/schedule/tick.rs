@@ -54,9 +54,23 @@ pub fn tick(
     start: &mut dyn FnMut(u32) -> Result<()>,
 ) -> Result<Ticked> {
     let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
-    let mut ticked = Ticked { fired: fire_due(store, entries, now_ms)?, ..Ticked::default() };
+    let mut ticked = Ticked::default();
+    // One step that fails keeps no other from being done, the start of workers above all; the first error is answered.
+    let scheduled = fire_due(store, entries, now_ms, &mut ticked.fired);
+    let kept = keep_house(store, workers, now_ms, blame, &ticked.fired);
+    let started = start_missing(store, workers, start, &mut ticked.started);
+    scheduled.and(kept).and(started).map(|()| ticked)
+}
+
+fn keep_house(
+    store: &mut dyn Store,
+    workers: u32,
+    now_ms: Millis,
+    blame: &dyn Fn(&Task) -> Settlement,
+    fired: &[(String, Millis, i64)],
+) -> Result<()> {
     let plan = store.plan()?;
-    let mut touched: Vec<_> = ticked.fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
+    let mut touched: Vec<_> = fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
     touched.extend(recover(store, now_ms, blame)?);
     for _ in 0..PROMOTE.1 {
         let some = store.promote(now_ms, PROMOTE.0)?;
@@ -73,13 +87,22 @@ pub fn tick(
             }
         }
     }
+    Ok(())
+}
+
+fn start_missing(
+    store: &mut dyn Store,
+    workers: u32,
+    start: &mut dyn FnMut(u32) -> Result<()>,
+    started: &mut Vec<u32>,
+) -> Result<()> {
     for index in 0..workers {
         if !store.is_alive(index)? {
             start(index)?;
-            ticked.started.push(index);
+            started.push(index);
         }
     }
-    Ok(ticked)
+    Ok(())
 }
 
 /// Settles the claims of workers that died; answers the partitions of their tasks.
@@ -102,21 +125,30 @@ fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settl
     Ok(touched)
 }
 
-fn fire_due(store: &mut dyn Store, entries: &[Entry], now_ms: Millis) -> Result<Vec<(String, Millis, i64)>> {
+fn fire_due(
+    store: &mut dyn Store,
+    entries: &[Entry],
+    now_ms: Millis,
+    fired: &mut Vec<(String, Millis, i64)>,
+) -> Result<()> {
     let wanted: Vec<Schedule> = entries.iter().filter_map(|entry| stored(entry, now_ms)).collect();
     store.set_schedules(&wanted)?;
-    let mut fired = Vec::new();
+    let mut result = Ok(());
     for schedule in store.schedules()?.into_iter().filter(|s| s.next_at <= now_ms) {
         let Some(entry) = entries.iter().find(|e| e.name == schedule.name) else { continue };
         let due = entry.cron.latest_due(schedule.next_at - 1, now_ms, entry.zone).unwrap_or(schedule.next_at);
         // An expression that is never due again stays where it is, beyond every clock.
         let next = entry.cron.next_after(now_ms, entry.zone).unwrap_or(Millis::MAX);
-        if let Some(id) = store.fire(&schedule, due, next).map_err(|e| named(e, &schedule.name))? {
-            log::info!("schedule {} is due, task {id} is enqueued", schedule.name);
-            fired.push((schedule.name, due, id));
+        match store.fire(&schedule, due, next) {
+            Ok(Some(id)) => {
+                log::info!("schedule {} is due, task {id} is enqueued", schedule.name);
+                fired.push((schedule.name, due, id));
+            }
+            Ok(None) => {}
+            Err(e) => result = result.and(Err(named(e, &schedule.name))),
         }
     }
-    Ok(fired)
+    result
 }
 
 fn named(e: Error, name: &str) -> Error {

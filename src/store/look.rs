@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 /// The verbs that only look.
 pub trait Look {
+    /// Whether somebody holds the partition.
+    fn is_held(&mut self, partition: Partition) -> Result<bool>;
+
     /// Whether a living process is worker `index`.
     fn is_alive(&mut self, index: u32) -> Result<bool>;
 

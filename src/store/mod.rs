@@ -115,6 +115,9 @@ pub trait Store: Look + Send {
     /// Safe to repeat: yes, because an outcome leaves the fresh ones in the transaction that folds it.
     fn fold(&mut self, limit: usize) -> Result<Option<usize>>;
 
+    /// How long ago a tick last took the scheduler's lock; `None` when never.
+    fn since_tick(&mut self) -> Result<Option<Duration>>;
+
     /// How long ago outcomes were last folded by anyone; `None` when never.
     fn since_fold(&mut self) -> Result<Option<Duration>>;
 

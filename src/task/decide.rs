@@ -181,7 +181,12 @@ impl Settlement {
 pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> Settlement {
     let attempt = task.attempts_charged.saturating_add(1);
     match ending {
-        Ending::Answered(Outcome::Done { result }) => Settlement::Done { attempt, result },
+        Ending::Answered(Outcome::Done { mut result }) => {
+            if let Some(bytes) = &mut result {
+                bytes.truncate(RESULT_BYTES);
+            }
+            Settlement::Done { attempt, result }
+        }
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             Settlement::Delayed { attempt: task.attempts_charged, run_at_ms: later(now_ms, delay_ms), cause: None }
         }
@@ -196,6 +201,9 @@ pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> S
         Ending::Interrupted => Settlement::Untouched,
     }
 }
+
+/// Of a result that much is kept.
+const RESULT_BYTES: usize = 1 << 20;
 
 fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Millis) -> Settlement {
     let max_attempts = task.max_attempts.unwrap_or(policy.max_attempts).max(1);
@@ -270,6 +278,13 @@ mod tests {
         let rejected = Ending::Answered(Outcome::Reject { reason: "never".into() });
         let settlement = decide(&task(0, Some(1000)), rejected, &Policy::default(), 0);
         assert_eq!(settlement, Settlement::Dead { attempt: 1, cause: Cause::Rejected("never".into()) });
+    }
+
+    #[test]
+    fn of_a_result_only_so_much_is_kept() {
+        let huge = Ending::Answered(Outcome::with_result(vec![7; RESULT_BYTES + 9]));
+        let Settlement::Done { result, .. } = decide(&task(0, None), huge, &Policy::default(), 0) else { panic!() };
+        assert_eq!(result.map(|bytes| bytes.len()), Some(RESULT_BYTES));
     }
 
     #[test]

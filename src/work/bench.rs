@@ -25,6 +25,8 @@ pub(super) struct Bench {
     pub(super) stop: Stop,
     /// How long running tasks have to finish when the worker is told to stop.
     pub(super) grace: Duration,
+    /// How many workers there are to be.
+    pub(super) workers: u32,
     /// How many rows the next fetch asks for: about what one batch's time suffices for.
     pub(super) rows: usize,
     /// Tasks that died in this worker's hands.
@@ -63,12 +65,17 @@ impl Bench {
     }
 
     /// Has something written, however long the database is locked or the disk full: what was run is kept in memory
-    /// meanwhile, and no further task begins. Only being told to break off ends it with the error.
+    /// meanwhile, and no further task begins. Being told to break off, or the end of the grace, ends it with the error.
     pub(super) fn insist<T>(&self, tasks: usize, mut write: impl FnMut(&Self) -> Result<T>) -> Result<T> {
         let mut told = false;
+        let mut stopping: Option<Watch> = None;
         loop {
+            if self.stop.level() != Level::GoOn {
+                stopping.get_or_insert_with(Watch::start);
+            }
+            let grace_is_over = stopping.is_some_and(|since| since.left_of(self.grace).is_zero());
             match write(self) {
-                Err(e) if e.kind() == Kind::TryAgain && self.stop.level() != Level::BreakOff => {
+                Err(e) if e.kind() == Kind::TryAgain && self.stop.level() != Level::BreakOff && !grace_is_over => {
                     if !std::mem::replace(&mut told, true) {
                         log::warn!("{tasks} tasks wait to be written: {e}");
                     }

@@ -77,7 +77,9 @@ impl Desk {
         state.note = note;
         state.called_back = false;
         state.over = false;
+        state.broken_off = false;
         silence(&self.over);
+        silence(&self.abandon);
     }
 
     pub(super) fn call_back(&self) {
@@ -163,7 +165,8 @@ impl Desk {
 
     /// Ready when runs are to be broken off.
     pub(super) async fn broken_off(&self) {
-        if !self.state().broken_off {
+        // What is left of an earlier batch's may wake it once for nothing.
+        while !self.state().broken_off {
             self.let_go.notified().await;
         }
     }

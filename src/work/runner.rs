@@ -115,7 +115,7 @@ async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>)
             None => std::future::pending().await,
         }
     });
-    poll_fn(|cx| {
+    let ending = poll_fn(|cx| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(Poll::Ready(Ok(outcome))) => return Poll::Ready(Ending::Answered(outcome)),
             Ok(Poll::Ready(Err(e))) => return Poll::Ready(Ending::Failed(Cause::Error(e.message().to_string()))),
@@ -130,7 +130,12 @@ async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>)
             Poll::Pending => Poll::Pending,
         }
     })
-    .await
+    .await;
+    // What a future does when it is dropped is the job's as well.
+    match catch_unwind(AssertUnwindSafe(|| drop(future))) {
+        Ok(()) => ending,
+        Err(panic) => Ending::Failed(Cause::Panic(panic_text(&*panic))),
+    }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -42,14 +42,18 @@ pub(super) enum Slice {
 impl Bench {
     /// Works on one batch of the held partition.
     pub(super) fn slice(&mut self, store: &mut dyn Store, hold: &Hold, badge: &Badge) -> Result<Slice> {
-        let batch = store.fetch(hold, self.rows.clamp(8, BATCH_ROWS))?;
-        let mut tasks = batch.tasks;
-        if tasks.is_empty() {
-            return match batch.orphans.is_empty() || self.settle(store, hold, Vec::new(), &batch.orphans)? {
-                true => Ok(Slice::Settled(0)),
-                false => Ok(Slice::Lost),
-            };
+        let mut batch = store.fetch(hold, self.rows.clamp(8, BATCH_ROWS))?;
+        while batch.tasks.is_empty() {
+            if batch.orphans.is_empty() {
+                return Ok(Slice::Settled(0));
+            }
+            // Behind keys without rows there may be some with.
+            if !self.settle(store, hold, Vec::new(), &batch.orphans)? {
+                return Ok(Slice::Lost);
+            }
+            batch = store.fetch(hold, BATCH_ROWS)?;
         }
+        let mut tasks = batch.tasks;
         if tasks[0].0.careful {
             return self.begin_claimed(store, hold, badge, tasks.swap_remove(0));
         }
@@ -69,8 +73,7 @@ impl Bench {
             let (finished, over) = self.runner.desk.take();
             settled += finished.len();
             if !finished.is_empty() && !self.settle_run(store, &mut run, finished)? {
-                self.runner.desk.call_back();
-                return Ok(Slice::Lost);
+                return self.abandon();
             }
             if over {
                 self.rows = if settled == run.wanted { run.wanted * 2 } else { settled * 2 };
@@ -79,6 +82,8 @@ impl Bench {
             if !self.runner.is_alive() {
                 return Err(Error::failed("the runner's thread has ended"));
             }
+            // The lookout must not be busy: others would sleep through commits and due times for up to a second.
+            store.pass_lookout(self.workers);
             match self.stop.level() {
                 Level::GoOn if !run.watch.left_of(BATCH_TIME).is_zero() => {}
                 Level::GoOn | Level::Finish => self.runner.desk.call_back(),
@@ -105,7 +110,7 @@ impl Bench {
         let (finished, _) = self.runner.desk.take();
         *settled += finished.len();
         if !finished.is_empty() && !self.settle_run(store, run, finished)? {
-            return Ok(Some(Slice::Lost));
+            return self.abandon().map(Some);
         }
         // It may have finished while the others were settled: then there is nothing to claim.
         let Some(at) = run.rights.iter().position(|right| right.id() == task.id) else { return Ok(None) };
@@ -118,7 +123,22 @@ impl Bench {
                 self.rows = (*settled * 2).max(1);
                 Ok(Some(Slice::Claimed(*settled, claim)))
             }
-            Claiming::Lost => Ok(Some(Slice::Lost)),
+            Claiming::Lost => self.abandon().map(Some),
+        }
+    }
+
+    /// Breaks off a batch whose partition is somebody else's now, and waits until nothing of it runs: its next holder may
+    /// be running the same tasks, and nothing of it may be taken for a later batch's.
+    fn abandon(&mut self) -> Result<Slice> {
+        self.runner.desk.break_off();
+        loop {
+            self.wait(SETTLE_AFTER, false)?;
+            if self.runner.desk.take().1 {
+                return Ok(Slice::Lost);
+            }
+            if !self.runner.is_alive() {
+                return Err(Error::failed("the runner's thread has ended"));
+            }
         }
     }
 
@@ -141,13 +161,12 @@ impl Bench {
     }
 
     fn settle_run(&mut self, store: &mut dyn Store, run: &mut Run<'_>, finished: Vec<Finished>) -> Result<bool> {
-        let mut rights = Vec::with_capacity(finished.len());
-        for one in &finished {
+        let mut pairs = Vec::with_capacity(finished.len());
+        for one in finished {
             // They finish in the order in which they were laid down, so the first is the one.
             let at = run.rights.iter().position(|right| right.id() == one.task.id);
-            rights.extend(at.and_then(|at| run.rights.remove(at)));
+            pairs.extend(at.and_then(|at| run.rights.remove(at)).map(|right| (one, right)));
         }
-        let pairs = finished.into_iter().zip(rights).collect();
         self.settle(store, run.hold, pairs, &std::mem::take(&mut run.orphans))
     }
 

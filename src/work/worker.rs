@@ -21,6 +21,10 @@ const FOLD_ROWS: usize = 4_000;
 const FOLD_AFTER: Duration = Duration::from_secs(1);
 /// How long a worker of a drain sleeps before it looks whether everything is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// While others hold what is ready, it is looked again this soon.
+const OTHERS_LOOK: Duration = Duration::from_secs(1);
+/// A home that always has work leaves a turn to partitions that nobody holds after this.
+const HOME_TURN: Duration = Duration::from_secs(1);
 /// A lookout that is busy for longer than this passes the post on.
 const LOOKOUT_BUSY: Duration = Duration::from_millis(5);
 /// How long to wait after an error that passes by itself.
@@ -74,6 +78,10 @@ struct Worker<'a> {
     settled: u64,
     folding: bool,
     busy_since: Option<Watch>,
+    /// Since when home has had work without a break.
+    home_since: Option<Watch>,
+    /// The partition of others that was worked on last.
+    taken_last: Option<Partition>,
 }
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
@@ -91,9 +99,20 @@ pub fn work(
     let (worker, body) = (options.index, badge.body().clone());
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
     let runner = Runner::start(tools.clone())?;
-    let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
-    let mut worker =
-        Worker { store, options, clock, bench, badge, held: None, settled: 0, folding: false, busy_since: None };
+    let bench = Bench { runner, tools, stop, grace: options.grace, workers: options.workers, rows: 64, died: 0 };
+    let mut worker = Worker {
+        store,
+        options,
+        clock,
+        bench,
+        badge,
+        held: None,
+        settled: 0,
+        folding: false,
+        busy_since: None,
+        home_since: None,
+        taken_last: None,
+    };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
     if released > 0 {
@@ -120,12 +139,16 @@ impl Worker<'_> {
                 Some(Step::Worked) => idle = Watch::start(),
                 Some(Step::Stuck) => return Ok(true),
                 Some(Step::AllDone) if self.options.mode == Mode::Drain => break,
-                Some(Step::AllDone | Step::OthersWork) => {
+                Some(step @ (Step::AllDone | Step::OthersWork)) => {
                     let span = match self.options.mode {
                         Mode::Drain => DRAIN_LOOK,
-                        Mode::Linger(linger) if idle.left_of(linger).is_zero() => break,
-                        Mode::Linger(linger) => idle.left_of(linger),
+                        Mode::Linger(linger) => self.left_of(linger, idle)?,
                     };
+                    if span.is_zero() {
+                        break;
+                    }
+                    // Nothing tells when a partition is given back by somebody who is not told that it is wanted.
+                    let span = if matches!(step, Step::OthersWork) { span.min(OTHERS_LOOK) } else { span };
                     self.patiently(|w| w.sleep(span))?;
                 }
                 // The cause of an error is waited for.
@@ -136,6 +159,13 @@ impl Worker<'_> {
         self.store.pass_lookout(self.options.workers);
         self.patiently(Worker::fold_all)?;
         Ok(false)
+    }
+
+    /// How long to stay: for `linger` after the last work and after the last tick, so that workers whom cron keeps
+    /// asking for are there all the time.
+    fn left_of(&mut self, linger: Duration, idle: Watch) -> Result<Duration> {
+        let since_tick = self.store.since_tick()?.unwrap_or(linger);
+        Ok(idle.left_of(linger).max(linger.saturating_sub(since_tick)))
     }
 
     /// Does something that may fail for a while: `None` when it did, after a pause.
@@ -165,8 +195,9 @@ impl Worker<'_> {
             self.store.ring(&waiting, self.options.workers);
         }
         self.fold_when_due()?;
-        // The home partition stays held while it has work: no look at the others is needed then.
-        if let Some(hold) = self.held.take_if(|h| h.partition().index == self.options.index)
+        // The home partition stays held while it has work, for a while: no look at the others is needed then.
+        if self.home_since.is_none_or(|since| !since.left_of(HOME_TURN).is_zero())
+            && let Some(hold) = self.held.take()
             && let Some(step) = self.work_on(hold)?
         {
             return Ok(step);
@@ -175,22 +206,40 @@ impl Worker<'_> {
         if waiting.is_empty() {
             return Ok(Step::AllDone);
         }
-        let home = self.options.index;
         let mut at_others = Vec::new();
-        let (own, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.index == home);
-        for partition in own.into_iter().chain(others) {
+        for partition in self.in_turn(waiting)? {
             match self.take(partition)? {
                 Some(hold) => {
                     if let Some(step) = self.work_on(hold)? {
-                        self.store.ring(&at_others, self.options.workers);
                         return Ok(step);
                     }
                 }
                 None => at_others.push(partition),
             }
         }
-        self.store.ring(&at_others, self.options.workers);
+        // Whoever is at home there may be asleep. Only one of all looks for them: two would wake each other for ever.
+        if self.store.is_lookout() {
+            self.store.ring(&at_others, self.options.workers);
+        }
         Ok(Step::OthersWork)
+    }
+
+    /// The partitions that have work, in the order in which they are tried: home first, then those after the one that was
+    /// taken last, so that each gets its turn. When home has had its own, one that nobody holds comes before it.
+    fn in_turn(&mut self, waiting: Vec<Partition>) -> Result<Vec<Partition>> {
+        let home = self.options.index;
+        let (own, mut others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.index == home);
+        let after = others.partition_point(|p| Some(*p) <= self.taken_last);
+        others.rotate_left(after);
+        if self.home_since.take().is_some_and(|since| since.left_of(HOME_TURN).is_zero()) {
+            for at in 0..others.len() {
+                if !self.store.is_held(others[at])? {
+                    let free = others.remove(at);
+                    return Ok(std::iter::once(free).chain(own).chain(others).collect());
+                }
+            }
+        }
+        Ok(own.into_iter().chain(others).collect())
     }
 
     /// Holds a partition, giving another one back first: whoever holds two while it runs a task starves one of them.
@@ -204,22 +253,20 @@ impl Worker<'_> {
     fn work_on(&mut self, hold: Hold) -> Result<Option<Step>> {
         self.look_after_lookout();
         let slice = self.bench.slice(self.store, &hold, &self.badge)?;
-        let at_home = hold.partition().index == self.options.index;
-        let wanted = hold.note().take_wanted();
+        let partition = hold.partition();
+        let at_home = partition.index == self.options.index;
         match slice {
             Slice::Lost => return Ok(Some(Step::Worked)),
             Slice::Settled(0) => {
                 self.busy_since = None;
-                self.held = at_home.then_some(hold);
+                self.home_since = None;
+                self.let_go(hold, at_home);
                 return Ok(None);
             }
             Slice::Settled(count) => self.settled += count as u64,
             Slice::Claimed(count, claim) => {
                 self.settled += count as u64 + 1;
-                let partition = hold.partition();
-                drop(hold);
-                self.store.ring(&[partition], self.options.workers);
-                self.store.ring_wanted(wanted, self.options.workers);
+                self.let_go(hold, false);
                 self.store.pass_lookout(self.options.workers);
                 return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
                     Claimed::Settled => Step::Worked,
@@ -228,14 +275,25 @@ impl Worker<'_> {
             }
         }
         if at_home {
+            self.home_since.get_or_insert_with(Watch::start);
             self.held = Some(hold);
         } else {
-            let partition = hold.partition();
-            drop(hold);
-            // Given back: whoever is at home there goes on, or whoever is idle.
-            self.store.ring(&[partition], self.options.workers);
+            self.taken_last = Some(partition);
+            self.let_go(hold, false);
         }
         Ok(Some(Step::Worked))
+    }
+
+    /// Gives a partition back (or keeps it, idle), and tells who is at home there and who has waited for it.
+    fn let_go(&mut self, hold: Hold, keep: bool) {
+        let (partition, wanted) = (hold.partition(), hold.note().take_wanted());
+        if keep {
+            self.held = Some(hold);
+            return;
+        }
+        drop(hold);
+        self.store.ring(&[partition], self.options.workers);
+        self.store.ring_wanted(wanted, self.options.workers);
     }
 
     /// The lookout must not be busy: others would sleep through commits for up to a second.

@@ -37,7 +37,8 @@ fn a_second_task_of_a_key_is_refused(s: &mut Scene, app: &mut Application) {
 }
 
 fn or_ignore_and_do_nothing_keep_the_first(s: &mut Scene, app: &mut Application) {
-    let target = "(unique_key) WHERE unique_key IS NOT NULL AND status IN ('ready', 'delayed', 'running', 'parked')";
+    let target =
+        "(unique_key) WHERE unique_key IS NOT NULL AND status <> 'done' AND status <> 'dead' AND status <> 'cancelled'";
     for moment in HELD {
         let first = bring_as(s, moment, keyed("mine"));
         let (before, rows) = (s.raw(first.id), s.number("SELECT count(*) FROM queue"));

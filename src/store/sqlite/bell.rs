@@ -78,6 +78,22 @@ impl Bell {
         self.lookout.is_some()
     }
 
+    /// Rings for the home workers of `partitions`; where one does not listen, for the next one that does. Never for
+    /// itself: whoever rings is awake.
+    pub(super) fn ring(&self, run: &Path, partitions: &[Partition], workers: u32) {
+        let workers = workers.max(1);
+        let own = self.socket.as_ref().map(|_| self.index);
+        let mut rung: Vec<u32> = Vec::new();
+        for partition in partitions {
+            let home = partition.index % workers;
+            if rung.contains(&home) || own == Some(home) {
+                continue;
+            }
+            let around = (0..workers).map(|step| (home + step) % workers).filter(|index| own != Some(*index));
+            rung.extend(around.into_iter().find(|index| rung.contains(index) || ring_one(run, *index)));
+        }
+    }
+
     pub(super) fn pass_lookout(&mut self, run: &Path, workers: u32) {
         if self.lookout.take().is_some() {
             for index in (0..workers).filter(|i| *i != self.index) {
@@ -228,23 +244,6 @@ enum Ear {
     Peer,
     OtherLookout,
     Nothing,
-}
-
-/// Rings for the home workers of `partitions`; where one does not listen, for the next one that does.
-pub(super) fn ring(run: &Path, partitions: &[Partition], workers: u32) {
-    let workers = workers.max(1);
-    let mut rung: Vec<u32> = Vec::new();
-    for partition in partitions {
-        let home = partition.index % workers;
-        if rung.contains(&home) {
-            continue;
-        }
-        if let Some(one) =
-            (0..workers).map(|step| (home + step) % workers).find(|i| rung.contains(i) || ring_one(run, *i))
-        {
-            rung.push(one);
-        }
-    }
 }
 
 /// Rings for the workers whose bit (index mod 64) is set.

@@ -16,6 +16,11 @@ use std::sync::Arc;
 /// A batch ends when the params in it pass this together, in bytes.
 const BATCH_BYTES: usize = 8 << 20;
 
+/// The name of a partition's lock.
+pub(super) fn partition_lock(partition: Partition) -> String {
+    format!("partition-{}-{}", partition.generation, partition.index)
+}
+
 pub(super) fn hold(
     store: &mut Sqlite,
     partition: Partition,
@@ -23,7 +28,7 @@ pub(super) fn hold(
     now_ms: Millis,
     blame: &dyn Fn(&Task) -> Settlement,
 ) -> Result<Option<Hold>> {
-    let name = format!("partition-{}-{}", partition.generation, partition.index);
+    let name = partition_lock(partition);
     let Some(file) = lock::try_lock(&store.run, &name)? else {
         // Somebody holds it: the note says so to the holder. A file that is gone is held by nobody we could tell.
         if let Ok(file) = File::options().read(true).write(true).open(store.run.join(&name)) {

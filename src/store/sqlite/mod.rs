@@ -38,6 +38,9 @@ use std::time::Duration;
 pub use application::as_application;
 pub use open::{Create, OLDEST_ENGINE};
 
+/// The lock of the scheduler.
+const SCHEDULER: &str = "scheduler";
+
 /// An open database.
 #[derive(Debug)]
 pub struct Sqlite {
@@ -119,7 +122,9 @@ impl Store for Sqlite {
     }
 
     fn scheduler(&mut self) -> Result<Option<Lock>> {
-        Ok(lock::try_lock(&self.run, "scheduler")?.map(|file| Lock(Box::new(file))))
+        let Some(file) = lock::try_lock(&self.run, SCHEDULER)? else { return Ok(None) };
+        lock::touch(&file);
+        Ok(Some(Lock(Box::new(file))))
     }
 
     fn hold(
@@ -167,8 +172,12 @@ impl Store for Sqlite {
         fold::fold(self, limit)
     }
 
+    fn since_tick(&mut self) -> Result<Option<Duration>> {
+        Ok(lock::since_touched(&self.run, SCHEDULER))
+    }
+
     fn since_fold(&mut self) -> Result<Option<Duration>> {
-        fold::since_fold(self)
+        Ok(lock::since_touched(&self.run, fold::LOCK))
     }
 
     fn promote(&mut self, now_ms: Millis, limit: usize) -> Result<Vec<Partition>> {
@@ -204,7 +213,7 @@ impl Store for Sqlite {
     }
 
     fn ring(&mut self, partitions: &[Partition], workers: u32) {
-        bell::ring(&self.run, partitions, workers);
+        self.bell.ring(&self.run, partitions, workers);
     }
 
     fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()> {
@@ -217,6 +226,10 @@ impl Store for Sqlite {
 }
 
 impl Look for Sqlite {
+    fn is_held(&mut self, partition: Partition) -> Result<bool> {
+        lock::is_locked(&self.run, &hold::partition_lock(partition))
+    }
+
     fn is_alive(&mut self, index: u32) -> Result<bool> {
         lock::is_locked(&self.run, &badge::worker_lock(index))
     }
