@@ -3,7 +3,7 @@
 //! They are made by the engine's own verbs, so that they are what a busy queue holds. A verb that reaches further than
 //! it should (a missing partition, generation, id or status in a condition) changes one of them.
 
-use super::{Database, FAR_MS, PARTITIONS, Scene, dead, done, laws, parked, retried, settled, task};
+use super::{Database, FAR_MS, PARTITIONS, Scene, dead, done, laws, parked, patiently, retried, settled, task};
 use rowmill::task::{NewTask, Partition, Settlement};
 
 /// A row with what stood in it and around it.
@@ -77,7 +77,7 @@ pub(super) fn gather(scene: &mut Scene) {
             }
         }
         if kind == "folded" {
-            scene.store.fold(100).unwrap();
+            scene.fold();
         }
         scene.bystanders.extend(ids.iter().map(|id| Bystander::of(&scene.database, kind, *id)));
     }
@@ -85,7 +85,7 @@ pub(super) fn gather(scene: &mut Scene) {
 }
 
 fn settle_next(scene: &mut Scene, index: u32, settlement: Settlement) {
-    let hold = scene.store.hold(Partition { generation: 1, index }, index, 5).unwrap().unwrap();
+    let hold = patiently(|| scene.store.hold(Partition { generation: 1, index }, index, 5).unwrap());
     let task = scene.store.fetch(&hold, 1).unwrap().tasks.remove(0);
     scene.store.settle(&hold, &[settled(task, settlement)], &[]).unwrap();
 }

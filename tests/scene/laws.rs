@@ -106,7 +106,7 @@ pub(crate) fn hold(conn: &Connection) {
 /// Rows as text, every cell with its type, so that 1 and '1' differ.
 fn dump(conn: &Connection, sql: &str, id: i64) -> Vec<String> {
     let mut query = conn.prepare_cached(sql).unwrap();
-    let columns: Vec<String> = query.column_names().into_iter().map(String::from).collect();
+    let columns: Vec<String> = query.column_names().map(String::from).collect();
     let mut rows = query.query([id]).unwrap();
     let mut lines = Vec::new();
     while let Some(row) = rows.next().unwrap() {

@@ -106,7 +106,12 @@ impl Scene {
 
     /// Holds [`HOME`].
     pub(crate) fn hold(&mut self) -> Hold {
-        self.store.hold(HOME, 3, 5).unwrap().expect("nobody else holds it")
+        patiently(|| self.store.hold(HOME, 3, 5).unwrap())
+    }
+
+    /// Folds everything that is fresh.
+    pub(crate) fn fold(&mut self) {
+        while patiently(|| self.store.fold(1000).unwrap()) > 0 {}
     }
 
     /// Holds [`HOME`] and takes these tasks, which must be the next ones, in this order.
@@ -180,6 +185,18 @@ impl Scene {
             bystander.untouched(&self.database, self.folds);
         }
     }
+}
+
+/// Tries until a lock is free that nobody in this test has. A child that another test starts has every descriptor of
+/// this process between fork and exec, and so keeps a lock for a moment after it was given back here.
+pub(crate) fn patiently<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..1_000_000 {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        std::thread::yield_now();
+    }
+    panic!("somebody has the lock and keeps it")
 }
 
 /// A task of this job, all else default.
