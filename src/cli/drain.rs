@@ -1,10 +1,12 @@
 //! `drain`: N processes until nothing is ready.
 
 use super::site::{Site, stop_on_signals};
+use super::tick::blame;
 use super::{Verdict, children, print, show, tell};
 use crate::clock::Watch;
 use crate::error::Result;
 use crate::log::Journal;
+use crate::schedule::recover;
 use crate::store::Store;
 use crate::work::{Level, Stop};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -28,6 +30,7 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     store.promote(begun_ms, FOLD_ROWS)?;
     // Here and not only when a worker starts: without any row that is ready, none does.
     let registry = site.registry()?;
+    recover(store.as_mut(), begun_ms, &|task| blame(&registry, task, begun_ms))?;
     store.release_known(&registry.names().collect::<Vec<_>>())?;
     let (ready, parked_before) = (store.ready_count()?, store.casualties(begun_ms)?.1);
     let workers = workers.unwrap_or(store.plan()?.current().partitions);

@@ -2,9 +2,11 @@
 
 use super::site::{Site, stop_on_signals};
 use super::{Verdict, children};
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::schedule::tick as pass;
-use crate::task::{Cause, Ending, Task, decide};
+use crate::task::{Cause, Ending, Settlement, Task, decide};
+use crate::work::Registry;
 use std::process::Child;
 use std::time::Duration;
 
@@ -25,6 +27,12 @@ pub(super) fn tick(site: &Site, workers: Option<u32>, wait: bool) -> Result<Verd
     Ok(Verdict::Well)
 }
 
+/// What becomes of a task whose worker died while it ran.
+pub(super) fn blame(registry: &Registry, task: &Task, now_ms: Millis) -> Settlement {
+    let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
+    decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
+}
+
 /// One pass; answers the processes that it started.
 pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Option<u32>) -> Result<Vec<Child>> {
     let mut store = site.store()?;
@@ -39,10 +47,7 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         Ok(())
     };
     let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
-    let blame = |task: &Task| {
-        let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
-        decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
-    };
+    let blame = |task: &Task| blame(&registry, task, now_ms);
     pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
     Ok(children)
 }

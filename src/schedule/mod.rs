@@ -8,4 +8,4 @@ mod launch;
 mod tick;
 
 pub use launch::Launch;
-pub use tick::{Entry, Ticked, tick};
+pub use tick::{Entry, Ticked, recover, tick};

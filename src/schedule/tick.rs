@@ -105,8 +105,8 @@ fn start_missing(
     Ok(())
 }
 
-/// Settles the claims of workers that died; answers the partitions of their tasks.
-fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settlement) -> Result<Vec<Partition>> {
+/// Settles the claims of workers that died; answers the partitions of their tasks. `blame` says what becomes of a task.
+pub fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settlement) -> Result<Vec<Partition>> {
     let mut touched = Vec::new();
     let plan = store.plan()?;
     for lost in store.lost_claims()? {

@@ -170,8 +170,8 @@ fn a_folder_that_may_not_be_written_to_is_said() {
     complains(
         &to_its_end(call(&["migrate"])),
         1,
-        "rowmill.db-run: Permission denied",
-        "this user must be able to write there",
+        "rowmill.db: Permission denied",
+        "this user must be able to write to the folder of the database",
     );
     complains(&to_its_end(call(&["init"])), 1, "cannot write ./scripts/hello: Permission denied", "rowmill init DIR");
     assert_eq!(fs::read_dir(here.path("closed")).unwrap().count(), 1);

@@ -7,6 +7,7 @@ use rowmill::store::Schedule;
 
 on_every_backend!(
     schedules_are_stored_and_listed_by_name,
+    a_time_beyond_what_the_expression_says_is_set_back,
     an_unchanged_schedule_keeps_its_place,
     a_changed_time_begins_anew_and_a_changed_job_does_not,
     a_schedule_that_is_not_wanted_is_removed,
@@ -39,11 +40,23 @@ fn schedules_are_stored_and_listed_by_name(s: &mut Scene) {
     assert_eq!(s.another().schedules().unwrap(), [schedule("a"), schedule("b")]);
 }
 
+/// A schedule as it is asked for when its first time is past.
+fn later(name: &str) -> Schedule {
+    Schedule { next_at: NEXT_MS, ..schedule(name) }
+}
+
+fn a_time_beyond_what_the_expression_says_is_set_back(s: &mut Scene) {
+    // As after a tick whose clock had jumped ahead.
+    s.store.set_schedules(&[Schedule { next_at: NEXT_MS + 31_000_000_000, ..schedule("a") }]).unwrap();
+    s.store.set_schedules(&[later("a")]).unwrap();
+    assert_eq!(s.store.schedules().unwrap()[0].next_at, NEXT_MS);
+}
+
 fn an_unchanged_schedule_keeps_its_place(s: &mut Scene) {
     s.store.set_schedules(&[schedule("a")]).unwrap();
     s.store.fire(&schedule("a"), DUE_MS, NEXT_MS).unwrap().unwrap();
     let version = s.number("PRAGMA data_version");
-    s.store.set_schedules(&[schedule("a")]).unwrap();
+    s.store.set_schedules(&[later("a")]).unwrap();
     assert_eq!(s.number("PRAGMA data_version"), version, "what is the same is not written");
     let stored = s.store.schedules().unwrap();
     assert_eq!((stored[0].next_at, stored[0].last_at), (NEXT_MS, Some(DUE_MS)));
@@ -54,7 +67,7 @@ fn a_changed_time_begins_anew_and_a_changed_job_does_not(s: &mut Scene) {
     for name in ["a", "b"] {
         s.store.fire(&schedule(name), DUE_MS, NEXT_MS).unwrap().unwrap();
     }
-    let job = Schedule { job: "other".into(), param: "1".into(), priority: 5, ..schedule("a") };
+    let job = Schedule { job: "other".into(), param: "1".into(), priority: 5, ..later("a") };
     let time = Schedule { cron: "5 * * * *".into(), next_at: DUE_MS + 7, ..schedule("b") };
     let zone = Schedule { timezone: "Europe/Berlin".into(), next_at: DUE_MS + 8, ..schedule("c") };
     s.store.set_schedules(&[job.clone(), time.clone(), zone.clone()]).unwrap();
