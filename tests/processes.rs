@@ -15,6 +15,7 @@ mod needs;
 
 mod processes {
     mod drains;
+    mod frozen;
     mod killed;
     mod lingering;
     mod stopped;

@@ -48,6 +48,7 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
     };
     let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
     let blame = |task: &Task| blame(&registry, task, now_ms);
-    pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
+    let stall = Duration::from_millis(site.config.stall_ms);
+    pass(store.as_mut(), &site.entries(), workers, now_ms, stall, &blame, &mut start)?;
     Ok(children)
 }

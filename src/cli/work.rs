@@ -23,7 +23,8 @@ pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, d
     let workers = workers.unwrap_or(partitions);
     journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
     let mode = if drain { Mode::Drain } else { Mode::Linger(Duration::from_millis(site.config.linger_ms)) };
-    let options = Options { index, workers, mode, grace: GRACE };
+    let stall = Duration::from_millis(site.config.stall_ms);
+    let options = Options { index, workers, mode, grace: GRACE, stall };
     let summary = run_worker(store.as_mut(), registry, journal, site.clock.clone(), stop, options);
     match summary {
         Ok(Summary::Ended { .. }) => Ok(Verdict::Well),

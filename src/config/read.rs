@@ -22,6 +22,7 @@ pub(super) const KEYS: &[&str] = &[
     "log_level",
     "scripts_dir",
     "linger",
+    "stall",
     "job",
     "schedule",
 ];
@@ -85,6 +86,7 @@ fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
         log_level: log::LevelFilter::Info,
         scripts_dir: folder.join("scripts"),
         linger_ms: 90_000,
+        stall_ms: 30_000,
         jobs: Vec::new(),
         schedules: Vec::new(),
         basic_env,
@@ -114,6 +116,7 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
         text.parse().map_err(|_| Wrong::new(format!("`log_level` must be {levels}, not `{text}`")))
     });
     config.log_level = log_level.map_or(config.log_level, Spanned::into_inner);
+    config.stall_ms = top.span_ms("stall").map_or(config.stall_ms, Spanned::into_inner).max(1_000);
     config.linger_ms = top.span_ms("linger").map_or(config.linger_ms, Spanned::into_inner);
     config.jobs = jobs::read(top, config, env);
     config.schedules = schedules::read(top, config.timezone);

@@ -43,23 +43,29 @@ pub struct Ticked {
     pub started: Vec<u32>,
 }
 
-/// One pass at `now_ms`. `blame` says what becomes of a task whose worker died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due
+/// One pass at `now_ms`. Workers without progress for `stall` are killed. `blame` says what becomes of a task whose worker died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due
 /// since the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
 pub fn tick(
     store: &mut dyn Store,
     entries: &[Entry],
     workers: u32,
     now_ms: Millis,
+    stall: Duration,
     blame: &dyn Fn(&Task) -> Settlement,
     start: &mut dyn FnMut(u32) -> Result<()>,
 ) -> Result<Ticked> {
     let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
     let mut ticked = Ticked::default();
+    let frozen = store.watchman(None, workers).look(stall);
+    for one in frozen.iter().flatten() {
+        let silent_s = one.silent.as_secs();
+        log::error!("worker {} (pid {}) made no progress for {silent_s} s and was killed", one.index, one.pid);
+    }
     // One step that fails keeps no other from being done, the start of workers above all; the first error is answered.
     let scheduled = fire_due(store, entries, now_ms, &mut ticked.fired);
     let kept = keep_house(store, workers, now_ms, blame, &ticked.fired);
     let started = start_missing(store, workers, start, &mut ticked.started);
-    scheduled.and(kept).and(started).map(|()| ticked)
+    frozen.map(drop).and(scheduled).and(kept).and(started).map(|()| ticked)
 }
 
 fn keep_house(

@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An exclusive lock of the operating system: given back when it is dropped, and by the kernel when its process dies.
 #[derive(Debug)]
@@ -54,6 +55,23 @@ pub trait Note: fmt::Debug + Send + Sync {
 
     /// Who has waited for the partition, as bits of worker indexes mod 64; nobody does afterwards.
     fn take_wanted(&self) -> u64;
+}
+
+/// A worker that was killed because it kept its locks and made no progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its index.
+    pub index: u32,
+    /// Its process.
+    pub pid: i64,
+    /// For how long it had shown no pulse.
+    pub silent: Duration,
+}
+
+/// Looks after workers that may be stopped or frozen. See [`Store::watchman`](crate::store::Store::watchman).
+pub trait Watchman: Send {
+    /// Kills the workers that have shown no pulse for `stall` (5 s, if that is shorter, while they own the write gate).
+    fn look(&mut self, stall: Duration) -> Result<Vec<Frozen>>;
 }
 
 /// A living worker process: its liveness lock, and who it is in claims. Dropping it is dying.

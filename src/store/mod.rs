@@ -11,7 +11,7 @@ mod look;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
-pub use hand::{Badge, Batch, Body, Claim, Hold, Lock, LostClaim, Note};
+pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, Lock, LostClaim, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 
 use crate::clock::Millis;
@@ -114,6 +114,12 @@ pub trait Store: Look + Send {
     ///
     /// Safe to repeat: yes, because an outcome leaves the fresh ones in the transaction that folds it.
     fn fold(&mut self, limit: usize) -> Result<Option<usize>>;
+
+    /// Somebody who looks after the other workers of this host, in a thread of his own; `own` is left out.
+    fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman>;
+
+    /// Shows that this worker gets on. The verbs do so themselves while they wait.
+    fn beat(&mut self);
 
     /// How long ago a tick last took the scheduler's lock; `None` when never.
     fn since_tick(&mut self) -> Result<Option<Duration>>;

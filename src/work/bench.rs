@@ -93,6 +93,7 @@ impl Bench {
         loop {
             let span = if stopping.is_some() { STOP_LOOK } else { LOOK };
             self.wait(span, stopping.is_none())?;
+            store.beat();
             let (finished, over) = self.runner.desk.take();
             if let Some(one) = finished.into_iter().find(|one| one.task.id == claim.id()) {
                 return self.settle_claimed(store, claim, one).map(|()| Claimed::Settled);

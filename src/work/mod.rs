@@ -12,6 +12,7 @@ mod report;
 mod runner;
 mod slice;
 mod stop;
+mod watch;
 mod worker;
 
 pub use job::{Context, Handler, Job, JobError, JobFuture, Registered, Registry};

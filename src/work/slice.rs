@@ -82,6 +82,7 @@ impl Bench {
             if !self.runner.is_alive() {
                 return Err(Error::failed("the runner's thread has ended"));
             }
+            store.beat();
             // The lookout must not be busy: others would sleep through commits and due times for up to a second.
             store.pass_lookout(self.workers);
             match self.stop.level() {

@@ -5,6 +5,7 @@ use super::job::Registry;
 use super::runner::{Runner, Tools};
 use super::slice::Slice;
 use super::stop::{Level, Stop};
+use super::watch;
 use crate::clock::{Clock, Watch};
 use crate::error::{Kind, Result};
 use crate::log::Journal;
@@ -50,6 +51,8 @@ pub struct Options {
     pub mode: Mode,
     /// How long running tasks have to finish when it is told to stop.
     pub grace: Duration,
+    /// How long another worker may be without progress before this one kills it.
+    pub stall: Duration,
 }
 
 /// How a worker ended.
@@ -96,6 +99,7 @@ pub fn work(
 ) -> Result<Summary> {
     let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
     store.listen(options.index)?;
+    let _watching = watch::start(store.watchman(Some(&badge), options.workers), options.stall)?;
     let (worker, body) = (options.index, badge.body().clone());
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
     let runner = Runner::start(tools.clone())?;
@@ -188,6 +192,7 @@ impl Worker<'_> {
     }
 
     fn step(&mut self) -> Result<Step> {
+        self.store.beat();
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;
         self.store.ring(&touched, self.options.workers);
         if self.bench.recover(self.store)? > 0 {

@@ -1,7 +1,7 @@
 //! Worker processes: their liveness locks, and the incarnation that each has in the database.
 
 use super::identity::{self, Identity, this_boot};
-use super::{Sqlite, body, lock};
+use super::{Sqlite, body, lock, pulse};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Badge, Body, Lock, WorkerInfo};
@@ -21,6 +21,7 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", serde_json::json!({ "pid": own.pid, "started_at": now_ms }))?;
+    pulse::begin(&store.run, index, own.pid, own.pid_start)?;
     for earlier in incarnations_of(store, index)? {
         body::end(&store.run, earlier)?;
     }

@@ -6,7 +6,7 @@
 //! with doubling pauses. All others look once a second, and so nothing hangs when a lookout dies.
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
-use super::{badge, identity, lock};
+use super::{badge, identity, lock, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
 use crate::store::Woken;
@@ -124,6 +124,7 @@ impl Bell {
         }
         let mut look_again = LOOK;
         loop {
+            pulse::beat();
             self.look_for_peers(conn)?;
             let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
             if std::mem::replace(&mut self.seen, version) != version {

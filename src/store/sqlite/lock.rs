@@ -4,6 +4,7 @@
 //! descriptor is close-on-exec: no child keeps a lock alive. A lock file is never deleted by us; where somebody else
 //! replaced it, the lock on the old file is worth nothing, so the path is looked at again after locking.
 
+use super::pulse::{self, At};
 use crate::error::{Error, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
 use rustix::io::Errno;
@@ -142,6 +143,7 @@ impl Gate {
 
     /// Waits for a turn. The kernel wakes waiters in order; a dead holder's turn is over at once.
     pub(crate) fn take(&mut self) -> Result<Turn<'_>> {
+        pulse::at(At::GateQueue);
         loop {
             match flock(&self.file, FlockOperation::LockExclusive) {
                 Ok(()) if is_at(&self.file, &self.path) => break,
@@ -150,6 +152,7 @@ impl Gate {
                 Err(e) => return Err(wrong(&self.path, e)),
             }
         }
+        pulse::at(At::Gate);
         Ok(Turn(&self.file))
     }
 }
@@ -158,5 +161,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Cannot fail on an open file that is locked; if it did, the next `take` of this process would end it.
         let _ = flock(self.0, FlockOperation::Unlock);
+        pulse::at(At::Work);
     }
 }

@@ -16,8 +16,11 @@ mod hold;
 mod identity;
 mod lock;
 mod look;
+mod mapped;
 mod notes;
 mod open;
+mod place;
+mod pulse;
 mod schedules;
 mod settle;
 mod timer;
@@ -170,6 +173,14 @@ impl Store for Sqlite {
 
     fn fold(&mut self, limit: usize) -> Result<Option<usize>> {
         fold::fold(self, limit)
+    }
+
+    fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman> {
+        Box::new(pulse::SqliteWatchman::new(&self.run, own.map(|badge| badge.index), workers))
+    }
+
+    fn beat(&mut self) {
+        pulse::beat();
     }
 
     fn since_tick(&mut self) -> Result<Option<Duration>> {

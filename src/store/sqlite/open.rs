@@ -4,7 +4,7 @@
 //! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
 //! words and never touched.
 
-use super::{Sqlite, bell, lock, write};
+use super::{Sqlite, bell, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -37,6 +37,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
         make_private(&file)?;
     }
     let during = |e: Error| e.during(file.display());
+    place::refuse(&file)?;
     let conn = connect(&file).map_err(during)?;
     // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
     let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
@@ -105,8 +106,8 @@ fn make_private(file: &Path) -> Result<()> {
 
 fn connect(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(file, flags)?;
-    conn.busy_timeout(write::BUSY_TIMEOUT)?;
+    let mut conn = Connection::open_with_flags(file, flags)?;
+    conn.busy_handler(Some(pulse::busy))?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }
