@@ -4,13 +4,12 @@
 //! descriptor is close-on-exec: no child keeps a lock alive. A lock file is never deleted by us; where somebody else
 //! replaced it, the lock on the old file is worth nothing, so the path is looked at again after locking.
 
-use super::pulse::{self, At};
 use crate::error::{Error, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Takes the lock `name` in the folder `run`, or answers `None` when somebody has it.
@@ -63,14 +62,14 @@ fn lock_at(path: &Path, how: FlockOperation) -> Result<Option<File>> {
 }
 
 /// Whether the open file is the one that its path names.
-fn is_at(file: &OwnedFd, path: &Path) -> bool {
+pub(super) fn is_at(file: &OwnedFd, path: &Path) -> bool {
     match (fstat(file), stat(path)) {
         (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
         _ => false,
     }
 }
 
-fn open_lock(path: &Path) -> Result<OwnedFd> {
+pub(super) fn open_lock(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o600);
     match open(path, flags, mode) {
@@ -113,54 +112,12 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     }
 }
 
-fn wrong(path: &Path, e: Errno) -> Error {
+pub(super) fn wrong(path: &Path, e: Errno) -> Error {
     let text = format!("{}: {}", path.display(), std::io::Error::from(e));
     match e {
         Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO | Errno::NOENT => {
             Error::try_again(text).hint("it goes on when the cause is gone")
         }
         _ => Error::failed(text).hint("locks lie beside the database: this user must be able to write there"),
-    }
-}
-
-/// The write gate: our writers take turns through it, in the order in which they came.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    path: PathBuf,
-    file: OwnedFd,
-}
-
-/// A turn at the gate; over when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Turn<'a>(&'a OwnedFd);
-
-impl Gate {
-    pub(crate) fn open(run: &Path) -> Result<Gate> {
-        let path = run.join("gate");
-        let file = open_lock(&path)?;
-        Ok(Gate { path, file })
-    }
-
-    /// Waits for a turn. The kernel wakes waiters in order; a dead holder's turn is over at once.
-    pub(crate) fn take(&mut self) -> Result<Turn<'_>> {
-        pulse::at(At::GateQueue);
-        loop {
-            match flock(&self.file, FlockOperation::LockExclusive) {
-                Ok(()) if is_at(&self.file, &self.path) => break,
-                Ok(()) => self.file = open_lock(&self.path)?,
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(wrong(&self.path, e)),
-            }
-        }
-        pulse::at(At::Gate);
-        Ok(Turn(&self.file))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        // Cannot fail on an open file that is locked; if it did, the next `take` of this process would end it.
-        let _ = flock(self.0, FlockOperation::Unlock);
-        pulse::at(At::Work);
     }
 }

@@ -12,6 +12,7 @@ mod body;
 mod claim;
 mod enqueue;
 mod fold;
+mod gate;
 mod hold;
 mod identity;
 mod lock;
@@ -52,7 +53,7 @@ pub struct Sqlite {
     file: PathBuf,
     /// The folder with the locks.
     run: PathBuf,
-    gate: lock::Gate,
+    gate: gate::Gate,
     wal: write::Wal,
     bell: bell::Bell,
 }

@@ -4,7 +4,7 @@
 //! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
 //! words and never touched.
 
-use super::{Sqlite, bell, lock, place, pulse, write};
+use super::{Sqlite, bell, gate, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -46,7 +46,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     run.push("-run");
     let run = PathBuf::from(run);
     lock::make_folder(&run)?;
-    let gate = lock::Gate::open(&run)?;
+    let gate = gate::Gate::open(&run)?;
     let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell: bell::Bell::default(), file, run, gate };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;

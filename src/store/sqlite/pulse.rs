@@ -16,7 +16,7 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A worker that owns the write gate holds up all others: it may be without a pulse for this long.
@@ -27,6 +27,9 @@ const NEIGHBOURS: u32 = 16;
 /// This process's pulse, if it is a worker. There is one engine's thread in a process, and everything that it waits in
 /// must be able to show that it lives, SQLite's busy handler included.
 static OWN: OnceLock<Pulse> = OnceLock::new();
+
+/// Whether SQLite's busy handler was called.
+static FOREIGN: AtomicBool = AtomicBool::new(false);
 
 /// What a worker does while it has no pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +54,7 @@ fn open(path: &Path) -> Result<Pulse> {
 }
 
 /// Milliseconds on a clock that all processes of this boot share and that nobody can set.
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
 }
@@ -95,11 +98,18 @@ pub(super) fn at(place: At) {
 /// busy timeout, with pauses that grow to 25 ms.
 pub(super) fn busy(tries: i32) -> bool {
     beat();
+    FOREIGN.store(true, Ordering::Relaxed);
     let pause_ms = i64::from(tries.clamp(0, 24)) + 1;
     let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: pause_ms * 1_000_000 };
     // An interruption only makes the pause shorter.
     let _ = rustix::event::poll(&mut [], Some(&pause));
     tries < 1_200
+}
+
+/// Whether the database was found locked since this was last asked. Behind the write gate, only an application can have
+/// locked it.
+pub(super) fn met_an_application() -> bool {
+    FOREIGN.swap(false, Ordering::Relaxed)
 }
 
 /// Looks after other workers.

@@ -62,6 +62,9 @@ impl Sqlite {
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = body(&transaction)?;
         transaction.commit()?;
+        if pulse::met_an_application() {
+            turn.keep_room();
+        }
         self.wal.keep_short(&mut self.conn);
         drop(turn);
         Ok(value)
