@@ -38,7 +38,12 @@ pub(super) fn read(top: &Section<'_, '_>, config: &Config, env: Lookup<'_>) -> V
         if let (Some(name), Some(argv)) = (name, argv) {
             let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
             let place = section.page().place(section.at());
-            jobs.push(JobEntry { name: name.into_inner(), command: Command { argv, cwd, env }, policy, place });
+            jobs.push(JobEntry {
+                name: name.into_inner(),
+                command: Command { argv, cwd, env, ..Command::default() },
+                policy,
+                place,
+            });
         }
     }
     jobs

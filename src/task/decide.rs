@@ -107,7 +107,9 @@ impl Cause {
         match self {
             Cause::Error(text) | Cause::Panic(text) | Cause::NotStarted(text) | Cause::Rejected(text) => text.clone(),
             Cause::OutOfMemory(text) => format!("out of memory: {text}"),
-            Cause::Cpu { after_ms } => format!("used up its {} of processor time (SIGXCPU)", super::span_text(*after_ms)),
+            Cause::Cpu { after_ms } => {
+                format!("used up its {} of processor time (SIGXCPU)", super::span_text(*after_ms))
+            }
             Cause::Timeout { after_ms } => format!("ran longer than {}", super::span_text(*after_ms)),
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),

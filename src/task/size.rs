@@ -3,15 +3,8 @@
 //! Units are powers of 1024, as in `ulimit` and for pages of memory; `KiB`, `MiB` and `GiB` say the same. Used by the
 //! configuration; inside, a size is a number of bytes.
 
-const UNITS: [(&str, u64); 7] = [
-    ("B", 1),
-    ("KB", 1 << 10),
-    ("MB", 1 << 20),
-    ("GB", 1 << 30),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
+const UNITS: [(&str, u64); 7] =
+    [("B", 1), ("KB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// The largest size that is read: 1024 GB.
 const LARGEST: u64 = 1 << 40;
