@@ -184,9 +184,9 @@ impl Terms {
             set_thread_res_gid(*gid, *gid, *gid).map_err(Halt::at(Step::User))?;
             set_thread_res_uid(*uid, *uid, *uid).map_err(Halt::at(Step::User))?;
         }
-        for (resource, limit) in [(Resource::Cpu, &self.cpu), (Resource::As, &self.memory)] {
+        for (resource, limit) in [(Resource::Cpu, self.cpu), (Resource::As, self.memory)] {
             if let Some(limit) = limit {
-                setrlimit(resource, limit.clone()).map_err(Halt::at(Step::Limits))?;
+                setrlimit(resource, limit).map_err(Halt::at(Step::Limits))?;
             }
         }
         Ok(())
