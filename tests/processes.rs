@@ -17,6 +17,7 @@ mod processes {
     mod drains;
     mod killed;
     mod lingering;
+    mod scripts;
     mod stopped;
     mod thousands;
     mod ticks;

@@ -34,6 +34,17 @@ fn what_is_wrong_in_a_job_is_said_with_its_place() {
     ] {
         assert_only_problem(text, wanted, hint);
     }
+    let twice = JOB.replace("'a'", "'b'").repeat(2);
+    assert_only_problem(&twice, "5:8: there are two jobs with the name `b`", "the other is at rowmill.toml:2:8");
+}
+
+/// A job with one more line, which is its fourth. Its name is not `a`, which the program has in these tests.
+fn assert_only_wrong_line(line: &str, wanted: &str, hint: &str) {
+    assert_only_problem(&format!("{}{line}\n", JOB.replace("'a'", "'b'")), wanted, hint);
+}
+
+#[test]
+fn what_is_wrong_with_the_attempts_of_a_job_is_said_with_its_place() {
     for (line, wanted, hint) in [
         ("timout = '5s'", "4:1: unknown key `timout` in [[job]]", "did you mean `timeout`?"),
         ("timeout = '0s'", "4:11: `timeout` must be longer than 0", "\"none\" lets the job run as long as it likes"),
@@ -60,6 +71,14 @@ fn what_is_wrong_in_a_job_is_said_with_its_place() {
             "4:11: backoff begins with 2h, which is longer than its longest, 1h",
             "set both `first` and `max`",
         ),
+    ] {
+        assert_only_wrong_line(line, wanted, hint);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_process_of_a_job_is_said_with_its_place() {
+    for (line, wanted, hint) in [
         ("env = ['A=b']", "4:7: `env` must be a table of texts, such as { NAME = \"value\" }, not a list", ""),
         ("env = { A = 5 }", "4:13: `A` must be text in quotes, not an integer", ""),
         ("env = { 'A=B' = 'c' }", "4:9: `A=B` cannot be the name of a variable", "contains no `=`"),
@@ -82,9 +101,6 @@ fn what_is_wrong_in_a_job_is_said_with_its_place() {
         ("redact = 'yes'", "4:10: `redact` must be true or false, not text", ""),
         ("cwd = 5", "4:7: `cwd` must be a path in quotes, not an integer", ""),
     ] {
-        // The name is not `a`, which the program has in these tests.
-        assert_only_problem(&format!("{}{line}\n", JOB.replace("'a'", "'b'")), wanted, hint);
+        assert_only_wrong_line(line, wanted, hint);
     }
-    let twice = JOB.replace("'a'", "'b'").repeat(2);
-    assert_only_problem(&twice, "5:8: there are two jobs with the name `b`", "the other is at rowmill.toml:2:8");
 }
