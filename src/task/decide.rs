@@ -3,7 +3,7 @@
 //! A handler answers with an [`Outcome`], or ends in some other way; [`decide`] looks at that, at the job's policy and
 //! at the attempts that the task has had, and says what is to be written. Nothing here touches a database.
 
-use super::{Policy, Task};
+use super::{Backoff, Policy, Task};
 use crate::clock::Millis;
 
 /// What a handler answers.
@@ -68,6 +68,13 @@ pub enum Cause {
         /// The signal's name, such as `SIGKILL`.
         name: String,
     },
+    /// An executable ran out of memory: by its own words, under a limit, or because the kernel killed it for want of it.
+    OutOfMemory(String),
+    /// An executable used up its processor time.
+    Cpu {
+        /// What it may use, in milliseconds.
+        after_ms: u64,
+    },
     /// A Rust handler panicked.
     Panic(String),
     /// An executable could not be started.
@@ -86,6 +93,8 @@ impl Cause {
             Cause::Timeout { .. } => "timeout",
             Cause::Exit { .. } => "exit",
             Cause::Signal { .. } => "signal",
+            Cause::OutOfMemory(_) => "out_of_memory",
+            Cause::Cpu { .. } => "cpu",
             Cause::Panic(_) => "panic",
             Cause::NotStarted(_) => "not_started",
             Cause::Rejected(_) => "rejected",
@@ -97,6 +106,10 @@ impl Cause {
     pub fn text(&self) -> String {
         match self {
             Cause::Error(text) | Cause::Panic(text) | Cause::NotStarted(text) | Cause::Rejected(text) => text.clone(),
+            Cause::OutOfMemory(text) => format!("out of memory: {text}"),
+            Cause::Cpu { after_ms } => {
+                format!("used up its {} of processor time (SIGXCPU)", super::span_text(*after_ms))
+            }
             Cause::Timeout { after_ms } => format!("ran longer than {}", super::span_text(*after_ms)),
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
@@ -119,6 +132,8 @@ pub enum Ending {
     Undecodable(String),
     /// It was stopped for a reason that is not the task's fault.
     Interrupted,
+    /// It could not begin for a reason that passes and is not the task's fault. Costs no attempt.
+    NotNow(String),
 }
 
 /// What is to be written about a task, in one transaction.
@@ -137,7 +152,7 @@ pub enum Settlement {
         attempt: u32,
         /// UTC milliseconds.
         run_at_ms: Millis,
-        /// Why the attempt failed; `None` when it was put off without failing.
+        /// Why it failed, or could not begin; `None` when it was put off without either.
         cause: Option<Cause>,
     },
     /// Ready again at once: a suspect, to be run carefully.
@@ -199,11 +214,19 @@ pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> S
         },
         Ending::Undecodable(reason) => Settlement::Parked { cause: "undecodable", reason },
         Ending::Interrupted => Settlement::Untouched,
+        Ending::NotNow(reason) => Settlement::Delayed {
+            attempt: task.attempts_charged,
+            run_at_ms: later(now_ms, NOT_NOW.pause_ms(task.id, attempt)),
+            cause: Some(Cause::NotStarted(reason)),
+        },
     }
 }
 
 /// Of a result that much is kept.
 const RESULT_BYTES: usize = 1 << 20;
+/// How long a task waits that could not begin for want of something of the machine: long enough for that to change, and
+/// spread, so that those that were refused together do not all come back at the same instant.
+const NOT_NOW: Backoff = Backoff { first_ms: 2_000, factor: 1.0, max_ms: 2_000 };
 
 fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Millis) -> Settlement {
     let max_attempts = task.max_attempts.unwrap_or(policy.max_attempts).max(1);
@@ -271,6 +294,17 @@ mod tests {
         let snoozed = decide(&task(2, None), Ending::Answered(Outcome::Snooze { delay_ms: 5 }), &policy, 100);
         assert_eq!(snoozed, Settlement::Delayed { attempt: 2, run_at_ms: 105, cause: None });
         assert!(matches!(decide(&task(2, None), Ending::UnknownJob, &policy, 0), Settlement::Parked { .. }));
+    }
+
+    #[test]
+    fn what_could_not_begin_comes_back_soon_and_says_why() {
+        let last = task(4, Some(5));
+        let settlement = decide(&last, Ending::NotNow("no descriptor".into()), &Policy::default(), 10_000);
+        let Settlement::Delayed { attempt: 4, run_at_ms, cause: Some(cause) } = settlement else {
+            panic!("{settlement:?}")
+        };
+        assert!((11_000..=12_000).contains(&run_at_ms), "{run_at_ms}");
+        assert_eq!((cause.word(), cause.text().as_str()), ("not_started", "no descriptor"));
     }
 
     #[test]

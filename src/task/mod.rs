@@ -7,12 +7,14 @@ mod codec;
 mod decide;
 mod partition;
 mod policy;
+mod size;
 mod span;
 
 pub use codec::{Codec, decode};
 pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
 pub use policy::{Backoff, Policy};
+pub use size::{parse_size, size_text};
 pub use span::{parse_span, span_text};
 
 use std::fmt;

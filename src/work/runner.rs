@@ -84,7 +84,8 @@ async fn run_one(desk: &Desk, task: &Task, tools: &Tools) -> Ending {
             let mut output = |line: exec::OutputLine| log_output(tools, task, &line);
             match tools.body.open() {
                 Ok(body) => exec::run(command, &cx, &task.param, &registered.policy, desk.abandon(), body, &mut output),
-                Err(e) => Ending::Failed(Cause::NotStarted(format!("its body cannot be made: {e}"))),
+                // The run folder is the same for all tasks: whatever is wrong with it is not this one's fault.
+                Err(e) => Ending::NotNow(format!("the file that its processes share cannot be made: {e}")),
             }
         }
         Handler::Rust(start) => match catch_unwind(AssertUnwindSafe(|| start(task.codec, &task.param, cx))) {
