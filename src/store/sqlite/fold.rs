@@ -5,7 +5,6 @@
 
 use super::{Sqlite, lock};
 use crate::error::Result;
-use rusqlite::config::DbConfig;
 use rusqlite::{Transaction, params};
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens, stat};
 use std::time::Duration;
@@ -24,7 +23,12 @@ struct Fresh {
 
 pub(super) fn fold(store: &mut Sqlite, limit: usize) -> Result<Option<usize>> {
     let Some(file) = lock::try_lock(&store.run, LOCK)? else { return Ok(None) };
-    let folded = if fresh_partitions(&store.conn)?.is_empty() { 0 } else { without_triggers(store, limit)? };
+    // The triggers guard `queue` against statuses that its keys contradict, and cost half of the fold, which writes one
+    // status only, to rows whose keys are gone.
+    let folded = match fresh_partitions(&store.conn)?.is_empty() {
+        true => 0,
+        false => store.write_without_triggers(|tx| fold_some(tx, limit))?,
+    };
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     // Only a hint for whoever asks how long ago it was.
     let _ = futimens(&file, &Timestamps { last_access: now, last_modification: now });
@@ -38,15 +42,6 @@ pub(super) fn since_fold(store: &mut Sqlite) -> Result<Option<Duration>> {
     let past = nanos(now.tv_sec, now.tv_nsec) - nanos(file.st_mtime, file.st_mtime_nsec as i64);
     // A clock that was set back makes the last time lie ahead: then it is time to fold.
     Ok(u64::try_from(past).ok().map(Duration::from_nanos))
-}
-
-/// Folds with this connection's triggers off: they guard `queue` against statuses that its keys contradict, and cost
-/// half of the fold, which writes one status only, to rows whose keys are gone. No foreign SQL runs meanwhile.
-fn without_triggers(store: &mut Sqlite, limit: usize) -> Result<usize> {
-    store.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let folded = store.write(|tx| fold_some(tx, limit));
-    store.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-    folded
 }
 
 /// The partitions that have fresh outcomes: one key read for each.
