@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no async. The life of a task is `ready → run → outcome → decide → settlement`; the only
 //! function that turns an outcome into a settlement is [`decide`], and backends only write what it says.
 
+mod ask;
 mod codec;
 mod decide;
 mod partition;
@@ -144,31 +145,4 @@ pub struct NewTask {
     pub unique_key: Option<String>,
     /// Attempts until it is dead: 1 to 1000.
     pub max_attempts: Option<u32>,
-}
-
-impl NewTask {
-    /// What the row contract's CHECKs would say of it, in their words; `None` when they would take it. The database has
-    /// the last word: this is for whoever wants to know before.
-    pub fn refusal(&self) -> Option<&'static str> {
-        // As SQLite counts: characters, up to the first NUL.
-        let length = |text: &str| text.chars().take_while(|c| *c != '\0').count();
-        let refusals = [
-            (!(1..=200).contains(&length(&self.job)), "job must be a name of 1 to 200 characters"),
-            (self.param.len() > 16_777_216, "param must be text or bytes of at most 16777216 bytes"),
-            (i32::try_from(self.priority).is_err(), "priority must be an integer from -2147483648 to 2147483647"),
-            (
-                self.run_at_ms.is_some_and(|at| !(100_000_000_000..=253_402_300_799_999).contains(&at)),
-                "run_at must be UTC milliseconds, an integer from 100000000000 on (smaller looks like seconds)",
-            ),
-            (
-                self.unique_key.as_ref().is_some_and(|key| !(1..=500).contains(&length(key))),
-                "unique_key must be a text of 1 to 500 characters",
-            ),
-            (
-                self.max_attempts.is_some_and(|n| !(1..=1000).contains(&n)),
-                "max_attempts must be an integer from 1 to 1000",
-            ),
-        ];
-        refusals.into_iter().find_map(|(refused, words)| refused.then_some(words))
-    }
 }

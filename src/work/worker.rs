@@ -89,7 +89,7 @@ pub fn work(
     let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
     store.listen(options.index)?;
     let (worker, body) = (options.index, badge.body().clone());
-    let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
+    let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
     let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
     let mut worker =

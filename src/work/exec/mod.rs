@@ -18,6 +18,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub(super) use ending::signal_number;
+
 use crate::task::{Cause, Ending, Policy};
 use crate::work::Context;
 use std::collections::BTreeMap;

@@ -107,9 +107,19 @@ proptest! {
 }
 
 #[test]
-fn the_longest_param_is_the_checks() {
-    for length in [16_777_216, 16_777_217] {
-        assert_refusal_is_the_databases(&NewTask { job: "j".into(), param: vec![b'x'; length], ..NewTask::default() });
+fn the_bounds_of_lengths_are_the_checks() {
+    let task = |job: usize, param: usize, key: usize| NewTask {
+        job: "ü".repeat(job),
+        param: vec![b'x'; param],
+        unique_key: Some("ü".repeat(key)),
+        ..NewTask::default()
+    };
+    let within = task(200, 16_777_216, 500);
+    assert_eq!(within.refusal(), None);
+    assert_refusal_is_the_databases(&within);
+    for beyond in [task(201, 0, 1), task(1, 16_777_217, 1), task(1, 0, 501)] {
+        assert!(beyond.refusal().is_some());
+        assert_refusal_is_the_databases(&beyond);
     }
 }
 
