@@ -66,6 +66,7 @@ pub(super) struct FromArgs {
           "unique", "max_attempts"])]
     pub(super) from: Option<PathBuf>,
     /// Check every line of --from and enqueue nothing
-    #[arg(long, requires = "from")]
+    // Not only `requires`: clap asks for nothing that a flag which is there conflicts with.
+    #[arg(long, requires = "from", conflicts_with = "job")]
     pub(super) dry_run: bool,
 }

@@ -67,7 +67,8 @@ fn until_final(store: &mut dyn Store, id: i64, timeout_ms: Option<u64>) -> Resul
 fn page(row: &Row) -> String {
     let rest = match row.status {
         Status::Done => row.result.as_deref(),
-        _ => row.error.as_deref().map(str::as_bytes),
+        Status::Dead => row.error.as_deref().map(str::as_bytes),
+        _ => None,
     };
     let rest = rest.map(|bytes| format!("{}\n", show::excerpt(bytes, SHOWN))).unwrap_or_default();
     format!("{}\n{rest}", row.status)
