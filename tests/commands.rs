@@ -18,6 +18,9 @@ mod commands {
     mod checks;
     mod databases;
     mod enqueues;
+    mod imports;
     mod logs;
+    mod operates;
     mod refusals;
+    mod waits;
 }

@@ -1,5 +1,6 @@
 //! The command line: every flag beside its help text.
 
+use super::args_tasks::{FromArgs, OperateArgs, TryArgs, WaitArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -72,7 +73,8 @@ pub(super) enum Command {
     #[command(
         after_help = "Examples:\n  rowmill enqueue send_message '{\"uid\":4,\"uids\":[6,234],\"content\":\"hi\"}'\n  \
         rowmill enqueue report --at '2026-12-01 02:00' --unique monthly-report\n  \
-        generate | rowmill enqueue import - --codec text --priority 10"
+        generate | rowmill enqueue import - --codec text --priority 10\n  \
+        rowmill enqueue --from tasks.ndjson"
     )]
     Enqueue(EnqueueArgs),
     /// One pass of the scheduler: what cron calls each minute. Prints nothing
@@ -119,6 +121,28 @@ pub(super) enum Command {
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Put dead tasks back under their ids; their attempts are counted anew
+    #[command(after_help = "Examples:\n  rowmill retry 42 43\n  rowmill retry --job send_message --since 1d --dry-run")]
+    Retry(OperateArgs),
+    /// Cancel tasks that are not final; one that runs is not broken off, but what comes of it is dropped
+    #[command(after_help = "Examples:\n  rowmill cancel 42\n  rowmill cancel --job import --status delayed --yes")]
+    Cancel(OperateArgs),
+    /// Let parked tasks go, once the reason is mended, and delayed ones before their time
+    #[command(
+        after_help = "Examples:\n  rowmill release 42\n  rowmill release --job report\n  rowmill release --status delayed --since 1h\n\
+        A filter without --status means parked tasks."
+    )]
+    Release(OperateArgs),
+    /// Wait until a task is final; print its status and its result
+    #[command(after_help = "Exits with 0 if it is done, 1 if it is dead or cancelled, 75 if the time is over.\n\
+        Example:\n  rowmill wait $(rowmill enqueue report) --timeout 10m")]
+    Wait(WaitArgs),
+    /// Run one task in the foreground, without any row, its output live
+    #[command(
+        after_help = "Exits as the job did: with an executable's own code; for a job in Rust 0 done, 1 failed, 65 rejected,\n\
+        75 to be tried again.\nExample:\n  rowmill try send_message '{\"uid\":4,\"uids\":[6],\"content\":\"hi\"}'"
+    )]
+    Try(TryArgs),
     /// The day's log
     #[command(after_help = "Examples:\n  rowmill logs -f\n  rowmill logs --date 2026-11-21 --task 42")]
     Logs(LogsArgs),
@@ -134,7 +158,8 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct EnqueueArgs {
     /// The name of the job
-    pub(super) job: String,
+    #[arg(required_unless_present = "from")]
+    pub(super) job: Option<String>,
     /// What the job is given; - reads it from standard input
     pub(super) param: Option<String>,
     /// Read the param from a file
@@ -158,6 +183,8 @@ pub(super) struct EnqueueArgs {
     /// Attempts until the task is dead [default: what the job says]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) max_attempts: Option<u32>,
+    #[command(flatten)]
+    pub(super) many: FromArgs,
 }
 
 #[derive(Debug, Args)]

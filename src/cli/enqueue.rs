@@ -2,13 +2,17 @@
 
 use super::args::EnqueueArgs;
 use super::site::Site;
-use super::{Verdict, print, show, tell};
+use super::{Verdict, enqueue_from, print, show, tell};
 use crate::error::{Error, Result};
 use crate::store::Enqueued;
 use crate::task::{Codec, NewTask, parse_span};
 use std::io::Read;
+use std::path::Path;
 
 pub(super) fn enqueue(site: &Site, args: &EnqueueArgs) -> Result<Verdict> {
+    if let Some(from) = &args.many.from {
+        return enqueue_from::enqueue(site, from, args.many.dry_run);
+    }
     let task = read(site, args)?;
     let registry = site.registry()?;
     let mut store = site.existing_store()?;
@@ -28,16 +32,9 @@ pub(super) fn enqueue(site: &Site, args: &EnqueueArgs) -> Result<Verdict> {
 }
 
 fn read(site: &Site, args: &EnqueueArgs) -> Result<NewTask> {
-    let codec = Codec::from_word(&args.codec).ok_or_else(|| {
-        Error::usage(format!("there is no codec `{}`", args.codec)).hint("it is json, form, bincode or text")
-    })?;
-    let param = param(args)?;
-    if codec == Codec::Json && !param.is_empty() {
-        serde_json::from_slice::<&serde_json::value::RawValue>(&param).map_err(|e| {
-            Error::usage(format!("the param is not JSON: {e}"))
-                .hint("text in JSON stands in double quotes; for plain text use --codec text")
-        })?;
-    }
+    let codec = codec_of(&args.codec)?;
+    let param = param(args.param.as_deref(), args.param_file.as_deref())?;
+    check_param(codec, &param)?;
     let run_at_ms = match (&args.at, &args.delay) {
         (Some(at), _) => Some(show::read_time(at, site.config.timezone).map_err(Error::usage)?),
         (None, Some(delay)) => {
@@ -47,7 +44,7 @@ fn read(site: &Site, args: &EnqueueArgs) -> Result<NewTask> {
         (None, None) => None,
     };
     Ok(NewTask {
-        job: args.job.clone(),
+        job: args.job.clone().unwrap_or_default(),
         param,
         codec,
         priority: args.priority,
@@ -57,15 +54,32 @@ fn read(site: &Site, args: &EnqueueArgs) -> Result<NewTask> {
     })
 }
 
-fn param(args: &EnqueueArgs) -> Result<Vec<u8>> {
-    match (&args.param, &args.param_file) {
+pub(super) fn codec_of(word: &str) -> Result<Codec> {
+    Codec::from_word(word)
+        .ok_or_else(|| Error::usage(format!("there is no codec `{word}`")).hint("it is json, form, bincode or text"))
+}
+
+/// Refuses a param that is to be JSON and is not: a worker would only park it.
+pub(super) fn check_param(codec: Codec, param: &[u8]) -> Result<()> {
+    if codec == Codec::Json && !param.is_empty() {
+        serde_json::from_slice::<&serde_json::value::RawValue>(param).map_err(|e| {
+            Error::usage(format!("the param is not JSON: {e}"))
+                .hint("text in JSON stands in double quotes; for plain text use --codec text")
+        })?;
+    }
+    Ok(())
+}
+
+/// The param by its argument, `-` for standard input, or by its file.
+pub(super) fn param(text: Option<&str>, file: Option<&Path>) -> Result<Vec<u8>> {
+    match (text, file) {
         (_, Some(file)) => std::fs::read(file).map_err(|e| Error::usage(format!("{}: {e}", file.display()))),
-        (Some(dash), None) if dash == "-" => {
+        (Some("-"), None) => {
             let mut param = Vec::new();
             std::io::stdin().read_to_end(&mut param)?;
             Ok(param)
         }
-        (Some(text), None) => Ok(text.clone().into_bytes()),
+        (Some(text), None) => Ok(text.as_bytes().to_vec()),
         (None, None) => Ok(Vec::new()),
     }
 }

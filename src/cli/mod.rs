@@ -4,20 +4,26 @@
 //! standard output is the answer; errors go to standard error as `error: …` and `hint: …`. A closed pipe is quiet.
 
 mod args;
+mod args_tasks;
 mod check;
 mod children;
 mod demo;
 mod drain;
 mod enqueue;
+mod enqueue_from;
+mod operate;
 mod setup;
 mod show;
 mod site;
 mod status;
 mod tasks;
 mod tick;
+mod trial;
+mod wait;
 mod work;
 
 use crate::error::{Error, Kind, Result};
+use crate::store::Operation;
 use crate::work::Registry;
 use args::{Cli, Command, LogsArgs};
 use clap::Parser;
@@ -37,6 +43,8 @@ enum Verdict {
     Wrong,
     /// Work remains.
     TryAgain,
+    /// What a job made of it: its own exit code.
+    Own(u8),
 }
 
 /// The whole program: reads the command line, does what it says, and answers the exit code. `register` lists the jobs
@@ -71,6 +79,7 @@ pub fn main(register: fn(&mut Registry) -> Result<()>) -> ExitCode {
         Ok(Verdict::Failed) => ExitCode::from(1),
         Ok(Verdict::Wrong) => ExitCode::from(2),
         Ok(Verdict::TryAgain) => ExitCode::from(75),
+        Ok(Verdict::Own(code)) => ExitCode::from(code),
         Err(e) => {
             complain(&e);
             ExitCode::from(code(&e))
@@ -92,6 +101,11 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),
         Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),
+        Command::Retry(args) => operate::operate(&Site::find(&place, register)?, Operation::Retry, &args),
+        Command::Cancel(args) => operate::operate(&Site::find(&place, register)?, Operation::Cancel, &args),
+        Command::Release(args) => operate::operate(&Site::find(&place, register)?, Operation::Release, &args),
+        Command::Wait(args) => wait::wait(&Site::find(&place, register)?, &args),
+        Command::Try(args) => trial::try_once(&Site::find(&place, register)?, &args),
         Command::Logs(args) => logs(&Site::find(&place, register)?, &args),
         Command::Check { format } => check::check(&place, register, format.format),
         Command::Demo => demo::demo(&place, register),

@@ -78,11 +78,16 @@ impl Site {
 
     /// The day's log, which is from now on where the `log` macros write.
     pub(super) fn journal(&self) -> Result<Arc<Journal>> {
+        self.journal_to(self.log_to)
+    }
+
+    /// The same with another place to write to.
+    pub(super) fn journal_to(&self, log_to: LogTo) -> Result<Arc<Journal>> {
         let settings = Settings {
             dir: self.config.log_dir.clone(),
             zone: self.config.timezone,
             level: self.config.log_level,
-            to_stderr: self.log_to == LogTo::Stderr,
+            to_stderr: log_to == LogTo::Stderr,
         };
         let journal = Journal::open(settings, self.clock.clone())?;
         journal.install()?;

@@ -10,13 +10,7 @@ use chrono_tz::Tz;
 
 pub(super) fn tasks(site: &Site, args: &TasksArgs) -> Result<Verdict> {
     let status = args.status.as_deref().map(status_of).transpose()?;
-    let since_ms = match &args.since {
-        Some(span) => {
-            let span_ms = i64::try_from(parse_span(span).map_err(Error::usage)?).unwrap_or(i64::MAX);
-            Some(site.clock.now_ms().saturating_sub(span_ms))
-        }
-        None => None,
-    };
+    let since_ms = since_ms(site, args.since.as_deref())?;
     let filter = Filter { status, job: args.job.clone(), since_ms, limit: args.limit };
     let rows = site.existing_store()?.tasks(&filter)?;
     match args.format.format {
@@ -28,13 +22,20 @@ pub(super) fn tasks(site: &Site, args: &TasksArgs) -> Result<Verdict> {
     Ok(Verdict::Well)
 }
 
-fn status_of(word: &str) -> Result<Status> {
+/// The instant before now by this span, if there is one.
+pub(super) fn since_ms(site: &Site, span: Option<&str>) -> Result<Option<i64>> {
+    let Some(span) = span else { return Ok(None) };
+    let span_ms = i64::try_from(parse_span(span).map_err(Error::usage)?).unwrap_or(i64::MAX);
+    Ok(Some(site.clock.now_ms().saturating_sub(span_ms)))
+}
+
+pub(super) fn status_of(word: &str) -> Result<Status> {
     let words = Status::ALL.map(Status::word).join(", ");
     let unknown = || Error::usage(format!("there is no status `{word}`")).hint(format!("it is one of {words}"));
     Status::from_word(word).ok_or_else(unknown)
 }
 
-fn list(rows: &[Row], zone: Tz) -> String {
+pub(super) fn list(rows: &[Row], zone: Tz) -> String {
     if rows.is_empty() {
         return "no such tasks\n".to_string();
     }

@@ -8,11 +8,13 @@
 mod answer;
 mod hand;
 mod look;
+mod operate;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, Lock, LostClaim, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
+pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};
 
 use crate::clock::Millis;
 use crate::error::Result;
@@ -30,8 +32,8 @@ pub enum Durability {
     Normal,
 }
 
-/// The verbs that the engine works with; what is only looked at stands in [`Look`].
-pub trait Store: Look + Send {
+/// The verbs that the engine works with; what is only looked at stands in [`Look`], what an admin mends in [`Operate`].
+pub trait Store: Look + Operate + Send {
     /// The generations of this database. A read.
     fn plan(&mut self) -> Result<Plan>;
 
@@ -40,6 +42,12 @@ pub trait Store: Look + Send {
     ///
     /// Safe to repeat: no, because it adds rows again; with a `unique_key` yes, while the first is unsettled.
     fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>>;
+
+    /// The same, faster, for many at once: the order's keys are written here instead of by the triggers. Rows, keys,
+    /// defaults, answers and refusals are those of [`enqueue`](Self::enqueue).
+    ///
+    /// Safe to repeat: no, as for [`enqueue`](Self::enqueue).
+    fn enqueue_many(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>>;
 
     /// Takes the liveness lock of worker `index`: `None` when a living process has it.
     ///

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no async. The life of a task is `ready → run → outcome → decide → settlement`; the only
 //! function that turns an outcome into a settlement is [`decide`], and backends only write what it says.
 
+mod ask;
 mod codec;
 mod decide;
 mod partition;

@@ -12,9 +12,11 @@ mod report;
 mod runner;
 mod slice;
 mod stop;
+mod trial;
 mod watch;
 mod worker;
 
 pub use job::{Context, Handler, Job, JobError, JobFuture, Registered, Registry};
 pub use stop::{Level, Stop};
+pub use trial::{exit_code, try_once};
 pub use worker::{Mode, Options, Summary, work};

@@ -28,6 +28,8 @@ pub(super) struct Tools {
     pub(super) clock: Clock,
     pub(super) worker: u32,
     pub(super) body: Body,
+    /// Who gets what executables write, instead of the journal.
+    pub(super) live: Option<fn(&exec::OutputLine)>,
 }
 
 /// The engine's end of a running runner.
@@ -145,6 +147,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn log_output(tools: &Tools, task: &Task, line: &exec::OutputLine) {
+    if let Some(live) = tools.live {
+        return live(line);
+    }
     let mut lines = tools.journal.lines();
     let level = if line.stderr { log::Level::Warn } else { log::Level::Info };
     let from: &str = if line.stderr { "stderr" } else { "stdout" };

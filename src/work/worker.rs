@@ -101,7 +101,7 @@ pub fn work(
     store.listen(options.index)?;
     let _watching = watch::start(store.watchman(Some(&badge), options.workers), options.stall)?;
     let (worker, body) = (options.index, badge.body().clone());
-    let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
+    let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
     let bench = Bench { runner, tools, stop, grace: options.grace, workers: options.workers, rows: 64, died: 0 };
     let mut worker = Worker {

@@ -31,6 +31,13 @@ fn bad_arguments_of_every_command() {
         (&["enqueue", "noop", "--max-attempts", "0"], "0 is not in 1..=1000"),
         (&["enqueue", "noop", "--max-attempts", "1001"], "1001 is not in 1..=1000"),
         (&["enqueue", "noop", "--priority", "high"], "invalid value 'high'"),
+        (&["retry"], "required arguments were not provided"),
+        (&["retry", "--limit", "3"], "required arguments were not provided"),
+        (&["cancel", "1", "--job", "noop"], "cannot be used with"),
+        (&["release", "one"], "invalid value 'one'"),
+        (&["cancel", "--job", "noop", "--limit", "0"], "0 is not in 1.."),
+        (&["wait"], "required arguments were not provided"),
+        (&["try"], "required arguments were not provided"),
         (&["tick", "--workers", "0"], "0 is not in 1..=4096"),
         (&["tick", "now"], "unexpected argument 'now'"),
         (&["drain", "--workers", "4097"], "4097 is not in 1..=4096"),
@@ -73,6 +80,10 @@ fn bad_values_are_refused_with_words() {
         (&["enqueue", "noop", "--param-file", "gone"], "gone: No such file or directory", ""),
         (&["tasks", "--status", "odd"], "there is no status `odd`", "it is one of ready, delayed, running"),
         (&["tasks", "--since", "long"], "`long` is not a span of time", ""),
+        (&["retry", "--status", "done"], "retry is not for tasks that are done", "it is for those that are dead"),
+        (&["cancel", "--status", "odd"], "there is no status `odd`", "it is one of ready, delayed, running"),
+        (&["release", "--since", "long", "--yes"], "`long` is not a span of time", ""),
+        (&["wait", "1", "--timeout", "5"], "`5` is not a span of time", ""),
         (&["status", "--database", "postgres://host/queue"], "SQLite only", "rowmill.db"),
         (&["status", "--database", ":memory:"], "must be a file", ""),
         (&["status", "--config", "gone.toml"], "cannot read", "see that the file is there"),
@@ -95,7 +106,8 @@ fn what_is_not_there_is_said() {
 #[test]
 fn commands_that_look_or_ask_make_no_database() {
     let here = Installation::empty();
-    for args in [&["enqueue", "noop"][..], &["status"], &["tasks"], &["task", "1"]] {
+    let ask = [&["enqueue", "noop"][..], &["retry", "1"], &["cancel", "--job", "noop"], &["wait", "1"]];
+    for args in ask.into_iter().chain([&["status"][..], &["tasks"], &["task", "1"]]) {
         refused(
             &here.run(args),
             2,

@@ -5,7 +5,6 @@
 
 use super::{Sqlite, lock};
 use crate::error::Result;
-use rusqlite::config::DbConfig;
 use rusqlite::{Transaction, params};
 
 /// The lock of whoever folds.
@@ -25,18 +24,14 @@ struct Fresh {
 
 pub(super) fn fold(store: &mut Sqlite, limit: usize) -> Result<Option<usize>> {
     let Some(file) = lock::try_lock(&store.run, LOCK)? else { return Ok(None) };
-    let folded = if fresh_partitions(&store.conn)?.is_empty() { 0 } else { without_triggers(store, limit)? };
+    // The triggers guard `queue` against statuses that its keys contradict, and cost half of the fold, which writes one
+    // status only, to rows whose keys are gone.
+    let folded = match fresh_partitions(&store.conn)?.is_empty() {
+        true => 0,
+        false => store.write_without_triggers(|tx| fold_some(tx, limit))?,
+    };
     lock::touch(&file);
     Ok(Some(folded))
-}
-
-/// Folds with this connection's triggers off: they guard `queue` against statuses that its keys contradict, and cost
-/// half of the fold, which writes one status only, to rows whose keys are gone. No foreign SQL runs meanwhile.
-fn without_triggers(store: &mut Sqlite, limit: usize) -> Result<usize> {
-    store.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let folded = store.write(|tx| fold_some(tx, limit));
-    store.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-    folded
 }
 
 /// The partitions that have fresh outcomes: one key read for each.

@@ -93,7 +93,7 @@ pub(super) fn tasks(store: &mut Sqlite, filter: &Filter) -> Result<Vec<Row>> {
     Ok(found)
 }
 
-fn status_of(word: &str) -> Result<Status> {
+pub(super) fn status_of(word: &str) -> Result<Status> {
     Status::from_word(word)
         .ok_or_else(|| Error::failed(format!("a task has the status `{word}`, which its CHECK forbids")))
 }

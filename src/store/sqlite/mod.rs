@@ -20,6 +20,7 @@ mod look;
 mod mapped;
 mod notes;
 mod open;
+mod operate;
 mod place;
 mod pulse;
 mod schedules;
@@ -115,6 +116,10 @@ impl Store for Sqlite {
 
     fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>> {
         enqueue::enqueue(self, tasks)
+    }
+
+    fn enqueue_many(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>> {
+        enqueue::enqueue_many(self, tasks)
     }
 
     fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>> {
@@ -234,6 +239,30 @@ impl Store for Sqlite {
 
     fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>> {
         schedules::fire(self, schedule, due_at_ms, next_at_ms)
+    }
+}
+
+impl Operate for Sqlite {
+    fn retry(&mut self, chosen: &Chosen<'_>, now_ms: Millis, tell: &mut Tell<'_>) -> Result<Tally> {
+        operate::operate(self, Operation::Retry, chosen, now_ms, tell)
+    }
+
+    fn cancel(&mut self, chosen: &Chosen<'_>, now_ms: Millis, tell: &mut Tell<'_>) -> Result<Tally> {
+        operate::operate(self, Operation::Cancel, chosen, now_ms, tell)
+    }
+
+    fn release(&mut self, chosen: &Chosen<'_>, now_ms: Millis, tell: &mut Tell<'_>) -> Result<Tally> {
+        operate::operate(self, Operation::Release, chosen, now_ms, tell)
+    }
+
+    fn foresee(
+        &mut self,
+        operation: Operation,
+        chosen: &Chosen<'_>,
+        now_ms: Millis,
+        tell: &mut Tell<'_>,
+    ) -> Result<Tally> {
+        operate::foresee(self, operation, chosen, now_ms, tell)
     }
 }
 

@@ -43,10 +43,16 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
 
 /// Puts a row's key into the order, then says so in the row.
 pub(super) fn make_ready(tx: &Transaction<'_>, plan: &Plan, id: i64, priority: i64) -> Result<()> {
+    enter_order(tx, plan, id, priority)?;
+    tx.prepare_cached("UPDATE queue SET status = 'ready' WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// Puts a row's key into the order. Its status has to follow in the same transaction.
+pub(super) fn enter_order(tx: &Transaction<'_>, plan: &Plan, id: i64, priority: i64) -> Result<()> {
     let p = plan.partition_of(id);
     let key = "INSERT OR IGNORE INTO rowmill_ready (generation, partition, priority, id) VALUES (?1, ?2, ?3, ?4)";
     tx.prepare_cached(key)?.execute(params![p.generation, p.index, priority, id])?;
-    tx.prepare_cached("UPDATE queue SET status = 'ready' WHERE id = ?1")?.execute([id])?;
     Ok(())
 }
 

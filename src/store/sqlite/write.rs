@@ -7,6 +7,7 @@
 use super::{Sqlite, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -68,5 +69,14 @@ impl Sqlite {
         self.wal.keep_short(&mut self.conn);
         drop(turn);
         Ok(value)
+    }
+
+    /// The same with this connection's triggers off, for a body that keeps what they keep. Never where foreign SQL runs:
+    /// it would go unguarded.
+    pub(super) fn write_without_triggers<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        let written = self.write(body);
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
+        written
     }
 }

@@ -138,6 +138,12 @@ fn signal_name(number: i32) -> String {
     known.map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_string())
 }
 
+/// The number of a signal by the name that a cause gives it.
+pub(in crate::work) fn signal_number(name: &str) -> Option<i32> {
+    let known = SIGNALS.iter().find(|(_, known)| *known == name).map(|(signal, _)| signal.as_raw());
+    known.or_else(|| name.strip_prefix("signal ")?.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,8 +164,10 @@ mod tests {
         for number in 1..32 {
             let name = signal_name(number);
             assert!(name.starts_with("SIG"), "{number} is {name}");
+            assert_eq!(signal_number(&name), Some(number));
         }
         assert_eq!(signal_name(40), "signal 40");
+        assert_eq!((signal_number("signal 40"), signal_number("SIGNONE")), (Some(40), None));
     }
 
     #[test]

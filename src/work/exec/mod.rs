@@ -22,6 +22,7 @@ mod start;
 mod tests;
 mod user;
 
+pub(super) use ending::signal_number;
 pub use user::User;
 
 use crate::task::{Cause, Ending, Outcome, Policy};
