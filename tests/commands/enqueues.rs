@@ -57,6 +57,18 @@ fn params_come_by_argument_file_and_standard_input() {
 }
 
 #[test]
+fn a_form_is_looked_at_before_it_is_taken() {
+    let here = Installation::new("");
+    let param = "uid=4&uids%5B%5D=6&uids[]=34&";
+    assert_eq!(row(&here, &["echo", param, "--codec", "form"])["param"], param);
+    here.run(&["drain"]).well();
+    assert_eq!(here.json(&["task", "1"])["result"], "{\"uid\":\"4\",\"uids\":[\"6\",\"34\"]}");
+    let said = here.run(&["enqueue", "echo", "uid=4&uids[=6", "--codec", "form"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.err.contains("`uids[` has a `[` that nothing closes\nhint: a form is what PHP's"), "{}", said.err);
+}
+
+#[test]
 fn times_are_read_in_every_form() {
     let here = Installation::new("timezone = \"Asia/Shanghai\"\n");
     let at = 4_102_444_800_000_i64; // 2100-01-01 00:00 UTC
