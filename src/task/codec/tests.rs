@@ -271,8 +271,7 @@ prop_compose! {
         uids in prop::collection::vec(any::<i64>(), 0..5),
         content in any_text(),
         urgent: bool,
-        // serde_json reads other numbers to the last digit but one.
-        ratio in any::<i32>().prop_map(|n| f64::from(n) / 64.0),
+        ratio in prop::num::f64::NORMAL | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL,
         note in prop::option::of(any_text()),
         gift: bool,
         items in prop::collection::vec((any::<u32>(), any_text()), 0..4),
