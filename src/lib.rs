@@ -36,7 +36,7 @@ pub mod work;
 
 pub use cli::main;
 pub use error::{Error, Result};
-pub use task::{Backoff, Outcome, Policy};
+pub use task::{Backoff, Codec, NewTask, Outcome, Policy, decode};
 pub use work::{Context, Job, JobError, Registry};
 
 /// Compiles the Rust in README.md, and nothing else.
