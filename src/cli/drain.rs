@@ -27,6 +27,7 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let begun_ms = site.clock.now_ms();
     store.promote(begun_ms, FOLD_ROWS)?;
     // Here and not only when a worker starts: without any row that is ready, none does.
+    while store.spread()?.is_some() {}
     let registry = site.registry()?;
     store.release_known(&registry.names().collect::<Vec<_>>())?;
     let (ready, parked_before) = (store.ready_count()?, store.casualties(begun_ms)?.1);
@@ -35,6 +36,7 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let bar = Bar::new(ready);
     children::wait(children, &stop, LOOK, &mut || bar.look(store.as_mut()))?;
     wait_for_others(store.as_mut(), &stop, &bar)?;
+    while store.spread()?.is_some() {}
     fold_all(store.as_mut(), &stop)?;
     bar.0.finish_and_clear();
     let left = store.ready_count()?;

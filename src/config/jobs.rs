@@ -75,6 +75,7 @@ fn policy(section: &Section<'_, '_>) -> Policy {
         backoff: backoff(section).unwrap_or(default.backoff),
         timeout_ms,
         grace_ms: section.span_ms("grace").map_or(default.grace_ms, Spanned::into_inner),
+        ..default
     }
 }
 

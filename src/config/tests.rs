@@ -89,7 +89,10 @@ fn every_key_is_read() {
     let env: Vec<(&str, &str)> = mail.command.env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(env, [("LANG", "C"), ("MODE", "fast"), ("PATH", "/opt/bin"), ("SMTP_HOST", "mx")]);
     let backoff = crate::task::Backoff { first_ms: 1_000, factor: 3.0, max_ms: 60_000 };
-    assert_eq!(mail.policy, Policy { max_attempts: 7, backoff, timeout_ms: Some(30_000), grace_ms: 1_000 });
+    assert_eq!(
+        mail.policy,
+        Policy { max_attempts: 7, backoff, timeout_ms: Some(30_000), grace_ms: 1_000, ..Policy::default() }
+    );
     assert_eq!(tool.command.argv, [dir.path().join("bin/tool")]);
     assert_eq!(tool.command.cwd, dir.path());
     assert_eq!(tool.policy, Policy::default());

@@ -94,7 +94,7 @@ fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settl
             lost.task.job,
             settlement.word()
         );
-        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms };
+        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms, company: None };
         if store.settle_claim(&lost.claim, &ended)?.is_some() {
             touched.push(plan.partition_of(lost.task.id));
         }

@@ -20,6 +20,9 @@ use crate::task::{NewTask, Partition, Plan, Right, Settlement, Task};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+/// How many follow-ups of a task are inserted in one transaction.
+pub(crate) const FOLLOW_UPS_AT_ONCE: usize = 1_000;
+
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -103,11 +106,18 @@ pub trait Store: Look + Send {
 
     /// Settles finished tasks in one transaction that first checks the hold's epoch. A key leaves the order and its
     /// outcome is recorded together, or neither. A row that an application changed meanwhile is settled as it now
-    /// stands; one that it cancelled or deleted stays so.
+    /// stands; one that it cancelled or deleted stays so. The company of a done task is brought in by the same
+    /// transaction, or the task is refused and its neighbours settle.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written; the settlements are handed back in that
     /// case by being borrowed.
     fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling>;
+
+    /// Inserts follow-ups of settled tasks that were too many for the settling transaction: at most a thousand. Answers the
+    /// partitions that got some; `None` when none wait.
+    ///
+    /// Safe to repeat: yes, because they leave the place where they wait in the transaction that inserts them.
+    fn spread(&mut self) -> Result<Option<Vec<Partition>>>;
 
     /// Writes fresh outcomes into their rows, in id order, at most about `limit` in one transaction. `None` when
     /// another process is folding; else how many, 0 when there is nothing left to fold.

@@ -1,9 +1,10 @@
 //! The one place where an outcome becomes a settlement.
 //!
 //! A handler answers with an [`Outcome`], or ends in some other way; [`decide`] looks at that, at the job's policy and
-//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database.
+//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database; what a done task
+//! brings with it ([`Company`]) is carried beside.
 
-use super::{Policy, Task};
+use super::{Company, Policy, Task};
 use crate::clock::Millis;
 
 /// What a handler answers.
@@ -13,6 +14,8 @@ pub enum Outcome {
     Done {
         /// At most 1 MiB; what is above is cut off.
         result: Option<Vec<u8>>,
+        /// Follow-ups and effects; `None` when there are none.
+        company: Option<Box<Company>>,
     },
     /// It failed in a way that may pass: try again after the backoff. Costs an attempt.
     Retry {
@@ -34,12 +37,12 @@ pub enum Outcome {
 impl Outcome {
     /// Done, without a result.
     pub fn done() -> Outcome {
-        Outcome::Done { result: None }
+        Outcome::Done { result: None, company: None }
     }
 
     /// Done, with a result that is kept with the task.
     pub fn with_result(result: impl Into<Vec<u8>>) -> Outcome {
-        Outcome::Done { result: Some(result.into()) }
+        Outcome::Done { result: Some(result.into()), company: None }
     }
 }
 
@@ -74,6 +77,10 @@ pub enum Cause {
     NotStarted(String),
     /// The handler rejected the task.
     Rejected(String),
+    /// What it declared to be done in its settlement failed.
+    Effect(String),
+    /// A follow-up that it asked for cannot be.
+    FollowUp(String),
     /// The worker that ran it died.
     WorkerDied,
 }
@@ -89,6 +96,8 @@ impl Cause {
             Cause::Panic(_) => "panic",
             Cause::NotStarted(_) => "not_started",
             Cause::Rejected(_) => "rejected",
+            Cause::Effect(_) => "effect",
+            Cause::FollowUp(_) => "follow_up",
             Cause::WorkerDied => WORKER_DIED,
         }
     }
@@ -97,6 +106,7 @@ impl Cause {
     pub fn text(&self) -> String {
         match self {
             Cause::Error(text) | Cause::Panic(text) | Cause::NotStarted(text) | Cause::Rejected(text) => text.clone(),
+            Cause::Effect(text) | Cause::FollowUp(text) => text.clone(),
             Cause::Timeout { after_ms } => format!("ran longer than {}", super::span_text(*after_ms)),
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
@@ -181,7 +191,7 @@ impl Settlement {
 pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> Settlement {
     let attempt = task.attempts_charged.saturating_add(1);
     match ending {
-        Ending::Answered(Outcome::Done { result }) => Settlement::Done { attempt, result },
+        Ending::Answered(Outcome::Done { result, .. }) => Settlement::Done { attempt, result },
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             Settlement::Delayed { attempt: task.attempts_charged, run_at_ms: later(now_ms, delay_ms), cause: None }
         }

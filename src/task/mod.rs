@@ -4,12 +4,15 @@
 //! function that turns an outcome into a settlement is [`decide`], and backends only write what it says.
 
 mod codec;
+mod company;
 mod decide;
 mod partition;
 mod policy;
 mod span;
 
 pub use codec::{Codec, decode};
+pub use company::{Company, Effect, JobError, Tx, Value};
+pub(crate) use company::{Statements, panic_text};
 pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
 pub use policy::{Backoff, Policy};

@@ -15,6 +15,8 @@ pub struct Policy {
     pub timeout_ms: Option<u64>,
     /// How long an executable has between TERM and KILL, in milliseconds.
     pub grace_ms: u64,
+    /// How long the effects of one task may take in its settlement, in milliseconds: all others wait meanwhile.
+    pub effects_ms: u64,
 }
 
 /// Pauses that grow from failure to failure.
@@ -36,7 +38,7 @@ impl Default for Backoff {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { max_attempts: 5, backoff: Backoff::default(), timeout_ms: None, grace_ms: 5_000 }
+        Policy { max_attempts: 5, backoff: Backoff::default(), timeout_ms: None, grace_ms: 5_000, effects_ms: 250 }
     }
 }
 

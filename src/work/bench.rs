@@ -6,8 +6,8 @@ use super::runner::{Runner, Tools};
 use super::stop::{Level, Stop};
 use crate::clock::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::store::{Claim, Ended, Store, Verdict};
-use crate::task::{Cause, Ending, Policy, Settlement, Task, decide};
+use crate::store::{Claim, Ended, FOLLOW_UPS_AT_ONCE, Store, Verdict};
+use crate::task::{Cause, Company, Ending, Policy, Settlement, Task, decide};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(super) struct Bench {
     pub(super) rows: usize,
     /// Tasks that died in this worker's hands.
     pub(super) died: u64,
+    /// Whether follow-ups of a task that it settled wait to be inserted.
+    pub(super) spreads: bool,
 }
 
 /// How a claimed task ended for its worker.
@@ -38,6 +40,11 @@ pub(super) enum Claimed {
     Settled,
     /// The grace is over and the job does not let go.
     Stuck,
+}
+
+/// Whether there are more follow-ups than a settlement takes.
+pub(super) fn has_rest(company: Option<&Company>) -> bool {
+    company.is_some_and(|company| company.follow_ups.len() > FOLLOW_UPS_AT_ONCE)
 }
 
 impl Bench {
@@ -108,11 +115,19 @@ impl Bench {
 
     fn settle_claimed(&mut self, store: &mut dyn Store, claim: &Claim, one: Finished) -> Result<()> {
         let Finished { task, ending, started_at_ms, finished_at_ms } = one;
-        let settlement = decide(&task, ending, &self.policy_of(&task.job), finished_at_ms);
-        let ended = Ended { settlement, started_at_ms, finished_at_ms };
-        let verdict = self.insist(1, |_| store.settle_claim(claim, &ended))?;
+        let policy = self.policy_of(&task.job);
+        let (ending, company) = ending.part(&policy);
+        let settlement = decide(&task, ending, &policy, finished_at_ms);
+        self.spreads |= has_rest(company.as_deref());
+        let mut ended = Ended { settlement, started_at_ms, finished_at_ms, company };
+        let mut verdict = self.insist(1, |_| store.settle_claim(claim, &ended))?;
+        if let Some(Verdict::Refused(why)) = verdict {
+            ended.company = None;
+            ended.settlement = decide(&task, Ending::Failed(Cause::Effect(why)), &policy, finished_at_ms);
+            verdict = self.insist(1, |_| store.settle_claim(claim, &ended))?;
+        }
         self.runner.desk.settled();
-        match verdict {
+        match &verdict {
             Some(verdict) => self.report([(task.id, task.job.as_str(), verdict, &ended)].into_iter()),
             None => log::warn!("the claim of task {} was taken away; its run settles nothing", task.id),
         }
@@ -125,9 +140,9 @@ impl Bench {
         for lost in store.lost_claims()? {
             let settlement = if lost.power_cut { Settlement::Untouched } else { self.blame(&lost.task) };
             let finished_at_ms = self.tools.clock.now_ms();
-            let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms };
+            let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms, company: None };
             if let Some(verdict) = store.settle_claim(&lost.claim, &ended)? {
-                self.report([(lost.task.id, lost.task.job.as_str(), verdict, &ended)].into_iter());
+                self.report([(lost.task.id, lost.task.job.as_str(), &verdict, &ended)].into_iter());
                 again += 1;
             }
         }
@@ -135,12 +150,12 @@ impl Bench {
     }
 
     /// The lines of settled tasks, in one write.
-    pub(super) fn report<'a>(&mut self, settled: impl Iterator<Item = (i64, &'a str, Verdict, &'a Ended)>) {
+    pub(super) fn report<'a>(&mut self, settled: impl Iterator<Item = (i64, &'a str, &'a Verdict, &'a Ended)>) {
         let mut lines = self.tools.journal.lines();
         let now_ms = self.tools.clock.now_ms();
         for (id, job, verdict, ended) in settled {
             report::add(&mut lines, now_ms, id, job, verdict, ended);
-            let died = verdict == Verdict::Written && matches!(ended.settlement, Settlement::Dead { .. });
+            let died = *verdict == Verdict::Written && matches!(ended.settlement, Settlement::Dead { .. });
             self.died += u64::from(died);
         }
         self.tools.journal.append(&lines);

@@ -4,7 +4,7 @@
 //! registered; behind the registry's door every handler looks the same. A name is looked up here and nowhere else.
 
 use crate::error::{Error, Result};
-use crate::task::{Codec, Outcome, Policy, decode};
+use crate::task::{Codec, JobError, Outcome, Policy, decode};
 use crate::work::exec::Command;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -39,28 +39,6 @@ pub trait Job: DeserializeOwned + Send + 'static {
     /// Runs one task. It may be called again for the same task: after an error, or when the worker died before the
     /// settlement. `Err` is a failed attempt, retried by policy.
     fn run(self, cx: &Context) -> impl Future<Output = std::result::Result<Outcome, JobError>> + Send;
-}
-
-/// A failed attempt, in words. Any error turns into it with `?`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobError(String);
-
-impl JobError {
-    /// A failed attempt with this message.
-    pub fn new(message: impl Into<String>) -> JobError {
-        JobError(message.into())
-    }
-
-    /// The message.
-    pub fn message(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<E: std::error::Error> From<E> for JobError {
-    fn from(e: E) -> JobError {
-        JobError(e.to_string())
-    }
 }
 
 /// What a handler may know about the task that it runs.

@@ -14,6 +14,6 @@ mod slice;
 mod stop;
 mod worker;
 
-pub use job::{Context, Handler, Job, JobError, JobFuture, Registered, Registry};
+pub use job::{Context, Handler, Job, JobFuture, Registered, Registry};
 pub use stop::{Level, Stop};
 pub use worker::{Mode, Options, Summary, work};

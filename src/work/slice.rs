@@ -6,12 +6,12 @@
 //! A task that still runs after [`CLAIM_AFTER`], or while others wait for the partition, is claimed, and the partition
 //! let go. A suspect is claimed before it begins, and runs alone.
 
-use super::bench::Bench;
+use super::bench::{Bench, has_rest};
 use super::desk::Finished;
 use crate::clock::Watch;
 use crate::error::{Error, Result};
-use crate::store::{Badge, Claim, Claiming, Ended, Hold, Settled, Settling, Store};
-use crate::task::{Right, Task, decide};
+use crate::store::{Badge, Claim, Claiming, Ended, Hold, Settled, Settling, Store, Verdict};
+use crate::task::{Cause, Ending, Right, Task, decide};
 use crate::work::Level;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -159,28 +159,76 @@ impl Bench {
         finished: Vec<(Finished, Right)>,
         orphans: &[Right],
     ) -> Result<bool> {
-        let mut names = Vec::with_capacity(finished.len());
+        let mut tasks = Vec::with_capacity(finished.len());
         let mut settled = Vec::with_capacity(finished.len());
         for (Finished { task, ending, started_at_ms, finished_at_ms }, right) in finished {
-            let settlement = decide(&task, ending, &self.policy_of(&task.job), finished_at_ms);
-            names.push(task.job);
-            settled.push(Settled { right, ended: Ended { settlement, started_at_ms, finished_at_ms } });
+            let policy = self.policy_of(&task.job);
+            let (ending, company) = ending.part(&policy);
+            let settlement = decide(&task, ending, &policy, finished_at_ms);
+            self.spreads |= has_rest(company.as_deref());
+            tasks.push(task);
+            settled.push(Settled { right, ended: Ended { settlement, started_at_ms, finished_at_ms, company } });
         }
-        let settling = self.insist(settled.len(), |_| store.settle(hold, &settled, orphans))?;
+        let kept = self.settle_groups(store, hold, &tasks, settled, orphans)?;
         self.runner.desk.settled();
-        match settling {
-            Settling::Lost => {
-                let (index, count) = (hold.partition().index, settled.len());
-                log::warn!("partition {index} has a new holder; {count} runs settle nothing");
-                Ok(false)
-            }
-            Settling::Committed(verdicts) => {
-                let rows = names.iter().zip(&settled).zip(&verdicts);
-                self.report(rows.map(|((job, one), verdict)| (one.right.id(), job.as_str(), *verdict, &one.ended)));
-                Ok(true)
+        Ok(kept)
+    }
+
+    /// Settles in as many transactions as the company of the tasks asks for. Those that are refused because of it are
+    /// settled again, as failed attempts.
+    fn settle_groups(
+        &mut self,
+        store: &mut dyn Store,
+        hold: &Hold,
+        tasks: &[Task],
+        settled: Vec<Settled>,
+        mut orphans: &[Right],
+    ) -> Result<bool> {
+        let (mut verdicts, mut from) = (Vec::new(), 0);
+        while from < settled.len() || !orphans.is_empty() {
+            let group = &settled[from..from + group_length(&settled[from..])];
+            match self.insist(group.len(), |_| store.settle(hold, group, orphans))? {
+                Settling::Lost => {
+                    let (index, count) = (hold.partition().index, settled.len() - from);
+                    log::warn!("partition {index} has a new holder; {count} runs settle nothing");
+                    return Ok(false);
+                }
+                Settling::Committed(some) => {
+                    let rows = tasks[from..].iter().zip(group).zip(&some);
+                    self.report(rows.map(|((task, one), verdict)| (task.id, task.job.as_str(), verdict, &one.ended)));
+                    from += group.len();
+                    orphans = &[];
+                    if verdicts.is_empty() { verdicts = some } else { verdicts.extend(some) }
+                }
             }
         }
+        if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Refused(_))) {
+            return Ok(true);
+        }
+        let (mut again, mut failed) = (Vec::new(), Vec::new());
+        for ((task, mut one), verdict) in tasks.iter().zip(settled).zip(verdicts) {
+            let Verdict::Refused(why) = verdict else { continue };
+            let cause = Ending::Failed(Cause::Effect(why));
+            one.ended.settlement = decide(task, cause, &self.policy_of(&task.job), one.ended.finished_at_ms);
+            one.ended.company = None;
+            again.push(task.without_param());
+            failed.push(one);
+        }
+        self.settle_groups(store, hold, &again, failed, &[])
     }
+}
+
+/// Follow-ups and effects that one transaction brings in, in rows.
+const GROUP_WEIGHT: usize = 1_000;
+
+/// How many tasks the next transaction settles: all, unless their company comes to more than it should bring in.
+fn group_length(settled: &[Settled]) -> usize {
+    let mut weight = 0;
+    let heavy = settled.iter().position(|one| {
+        weight += one.ended.company.as_ref().map_or(0, |company| company.weight());
+        weight > GROUP_WEIGHT
+    });
+    heavy.map_or(settled.len(), |at| at.max(1))
 }
 
 /// A batch on its way.

@@ -19,6 +19,8 @@ const PROMOTE_ROWS: usize = 500;
 const FOLD_ROWS: usize = 4_000;
 /// Under load, outcomes are folded this long after the last time.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
+/// Follow-ups that wait are looked for this often, besides when nothing else is to be done.
+const SPREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long a worker of a drain sleeps before it looks whether everything is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// A lookout that is busy for longer than this passes the post on.
@@ -74,6 +76,8 @@ struct Worker<'a> {
     settled: u64,
     folding: bool,
     busy_since: Option<Watch>,
+    /// When it was last looked whether follow-ups wait.
+    looked: Watch,
 }
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
@@ -91,9 +95,19 @@ pub fn work(
     let (worker, body) = (options.index, badge.body().clone());
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
     let runner = Runner::start(tools.clone())?;
-    let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
-    let mut worker =
-        Worker { store, options, clock, bench, badge, held: None, settled: 0, folding: false, busy_since: None };
+    let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0, spreads: false };
+    let mut worker = Worker {
+        store,
+        options,
+        clock,
+        bench,
+        badge,
+        held: None,
+        settled: 0,
+        folding: false,
+        busy_since: None,
+        looked: Watch::start(),
+    };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
     if released > 0 {
@@ -165,6 +179,9 @@ impl Worker<'_> {
             self.store.ring(&waiting, self.options.workers);
         }
         self.fold_when_due()?;
+        if self.bench.spreads || self.looked.left_of(SPREAD_AFTER).is_zero() {
+            self.spread()?;
+        }
         // The home partition stays held while it has work: no look at the others is needed then.
         if let Some(hold) = self.held.take_if(|h| h.partition().index == self.options.index)
             && let Some(step) = self.work_on(hold)?
@@ -173,7 +190,7 @@ impl Worker<'_> {
         }
         let waiting = self.store.waiting()?;
         if waiting.is_empty() {
-            return Ok(Step::AllDone);
+            return Ok(if self.spread()? { Step::Worked } else { Step::AllDone });
         }
         let home = self.options.index;
         let mut at_others = Vec::new();
@@ -251,6 +268,15 @@ impl Worker<'_> {
             self.folding = self.store.fold(FOLD_ROWS)?.is_some_and(|folded| folded >= FOLD_ROWS / 2);
         }
         Ok(())
+    }
+
+    /// Inserts the next of the follow-ups that wait, whoever's they are; whether there were any.
+    fn spread(&mut self) -> Result<bool> {
+        self.looked = Watch::start();
+        let touched = self.store.spread()?;
+        self.bench.spreads = touched.is_some();
+        self.store.ring(touched.as_deref().unwrap_or_default(), self.options.workers);
+        Ok(touched.is_some())
     }
 
     fn fold_all(&mut self) -> Result<()> {

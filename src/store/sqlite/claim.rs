@@ -4,9 +4,10 @@
 //! task first takes the claim away; whoever finds it gone has lost. So a worker that was taken for dead settles nothing.
 
 use super::badge::{Standing, standing};
+use super::company::{self, Failure};
 use super::settle::{self, Row};
 use super::{Sqlite, body};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LostClaim, Verdict};
 use crate::task::{Right, Settlement, Task};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -42,27 +43,51 @@ pub(super) fn claim(
 }
 
 pub(super) fn settle_claim(store: &mut Sqlite, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
-    store.write(|tx| {
-        let take = "DELETE FROM rowmill_claim WHERE id = ?1 AND incarnation = ?2";
-        if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
-            return Ok(None);
+    let Some(company) = &ended.company else { return store.write(|tx| settle_in(tx, claim, ended)) };
+    company::guarded(store, |store, guard| {
+        let mut refused = None;
+        let settled = store.write(|tx| {
+            let verdict = settle_in(tx, claim, ended)?;
+            if verdict == Some(Verdict::Written)
+                && let Err(failure) = company::bring(tx, guard, claim.id, company)
+            {
+                // It settles nothing then, and the claim stands.
+                return Err(match failure {
+                    Failure::Grave(e) => e,
+                    Failure::Refused(why) => {
+                        let e = Error::failed(&why);
+                        refused = Some(why);
+                        e
+                    }
+                });
+            }
+            Ok(verdict)
+        });
+        match refused {
+            Some(why) => Ok(Some(Verdict::Refused(why))),
+            None => settled,
         }
-        let status: Option<String> = tx
-            .prepare_cached("SELECT status FROM queue WHERE id = ?1")?
-            .query_row([claim.id], |r| r.get(0))
-            .optional()?;
-        match status.as_deref() {
-            Some("running") => {}
-            Some("cancelled") => return Ok(Some(Verdict::Cancelled)),
-            _ => return Ok(Some(Verdict::Gone)),
-        }
-        match ended.settlement {
-            Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None)?,
-            Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(crate::task::Cause::WorkerDied))?,
-            _ => settle::write_row(tx, claim.id, claim.worker, ended, None)?,
-        }
-        Ok(Some(Verdict::Written))
     })
+}
+
+fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
+    let take = "DELETE FROM rowmill_claim WHERE id = ?1 AND incarnation = ?2";
+    if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
+        return Ok(None);
+    }
+    let status: Option<String> =
+        tx.prepare_cached("SELECT status FROM queue WHERE id = ?1")?.query_row([claim.id], |r| r.get(0)).optional()?;
+    match status.as_deref() {
+        Some("running") => {}
+        Some("cancelled") => return Ok(Some(Verdict::Cancelled)),
+        _ => return Ok(Some(Verdict::Gone)),
+    }
+    match ended.settlement {
+        Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None)?,
+        Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(crate::task::Cause::WorkerDied))?,
+        _ => settle::write_row(tx, claim.id, claim.worker, ended, None)?,
+    }
+    Ok(Some(Verdict::Written))
 }
 
 /// Makes a running row ready again.

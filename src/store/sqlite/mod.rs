@@ -10,8 +10,11 @@ mod badge;
 mod bell;
 mod body;
 mod claim;
+mod company;
 mod enqueue;
 mod fold;
+mod followup;
+mod guard;
 mod hold;
 mod identity;
 mod lock;
@@ -49,6 +52,7 @@ pub struct Sqlite {
     gate: lock::Gate,
     wal: write::Wal,
     bell: bell::Bell,
+    guard: guard::Guard,
 }
 
 impl Sqlite {
@@ -161,6 +165,10 @@ impl Store for Sqlite {
 
     fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
         settle::settle(self, hold, settled, orphans)
+    }
+
+    fn spread(&mut self) -> Result<Option<Vec<Partition>>> {
+        followup::spread(self)
     }
 
     fn fold(&mut self, limit: usize) -> Result<Option<usize>> {

@@ -4,7 +4,7 @@
 //! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
 //! words and never touched.
 
-use super::{Sqlite, bell, lock, write};
+use super::{Sqlite, bell, guard, lock, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -39,9 +39,10 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     lock::make_folder(&run)?;
     let gate = lock::Gate::open(&run)?;
     make_private(&file)?;
-    let conn = connect(&file).map_err(|e| e.during(file.display()))?;
+    let mut conn = connect(&file).map_err(|e| e.during(file.display()))?;
+    let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate };
+    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate, guard };
     let prepared = prepare(&mut store, durability, create);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)
