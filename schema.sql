@@ -111,11 +111,15 @@ CREATE TABLE rowmill_worker (
   started_at  INTEGER NOT NULL
 );
 
--- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task.
+-- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task. What the
+-- worker knew of the task before it ended itself stands here for whoever does.
 CREATE TABLE rowmill_claim (
   id          INTEGER PRIMARY KEY,
   incarnation INTEGER NOT NULL,
-  claimed_at  INTEGER NOT NULL
+  claimed_at  INTEGER NOT NULL,
+  delivery    TEXT NOT NULL,      -- under which it began: at_least_once or at_most_once
+  timeout_ms  INTEGER,            -- the timeout that it ran past without yielding
+  interrupted INTEGER             -- 1 when it was told to stop and did not
 );
 
 -- The order of work. A key stands here exactly while its row is ready; workers of different partitions share no page.

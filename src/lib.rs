@@ -37,7 +37,7 @@ pub mod work;
 
 pub use cli::main;
 pub use error::{Error, Result};
-pub use task::{Backoff, Codec, JobError, NewTask, Outcome, Policy, Tx, Value};
+pub use task::{Backoff, Codec, Delivery, JobError, NewTask, Outcome, Policy, Tx, Value};
 pub use work::{Context, Job, Registry};
 
 /// Compiles the Rust in README.md, and nothing else.

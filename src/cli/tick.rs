@@ -4,7 +4,7 @@ use super::site::{Site, stop_on_signals};
 use super::{Verdict, children};
 use crate::error::Result;
 use crate::schedule::tick as pass;
-use crate::task::{Cause, Ending, Task, decide};
+use crate::store::LostClaim;
 use std::process::Child;
 use std::time::Duration;
 
@@ -39,10 +39,10 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         Ok(())
     };
     let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
-    let blame = |task: &Task| {
-        let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
-        decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
+    let judge = |lost: &LostClaim| {
+        let policy = registry.get(&lost.task.job).map(|job| job.policy).unwrap_or_default();
+        lost.settlement(policy, now_ms)
     };
-    pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
+    pass(store.as_mut(), &site.entries(), workers, now_ms, &judge, &mut start)?;
     Ok(children)
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::Kind;
+use crate::task::Delivery;
 use proptest::prelude::*;
 use std::fs;
 use tempfile::TempDir;
@@ -36,6 +37,7 @@ command = ["php", "jobs/mail.php", "{param}"]
 timeout = "30s"
 grace = "1s"
 max_attempts = 7
+delivery = "at_most_once"
 backoff = { first = "1s", factor = 3, max = "1m" }
 env = { MODE = "fast", LANG = "C" }
 pass_env = ["SMTP_HOST", "NOT_SET"]
@@ -91,7 +93,14 @@ fn every_key_is_read() {
     let backoff = crate::task::Backoff { first_ms: 1_000, factor: 3.0, max_ms: 60_000 };
     assert_eq!(
         mail.policy,
-        Policy { max_attempts: 7, backoff, timeout_ms: Some(30_000), grace_ms: 1_000, ..Policy::default() }
+        Policy {
+            delivery: Delivery::AtMostOnce,
+            max_attempts: 7,
+            backoff,
+            timeout_ms: Some(30_000),
+            grace_ms: 1_000,
+            ..Policy::default()
+        }
     );
     assert_eq!(tool.command.argv, [dir.path().join("bin/tool")]);
     assert_eq!(tool.command.cwd, dir.path());
@@ -254,6 +263,7 @@ fn what_is_wrong_in_a_job_is_said_with_its_place() {
     }
     for (line, wanted, hint) in [
         ("timout = '5s'", "4:1: unknown key `timout` in [[job]]", "did you mean `timeout`?"),
+        ("delivery = 'once'", "4:12: there is no delivery `once`", "it is \"at_least_once\" or \"at_most_once\""),
         ("timeout = '0s'", "4:11: `timeout` must be longer than 0", "\"none\" lets the job run as long as it likes"),
         (
             "grace = 'soon'",

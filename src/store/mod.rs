@@ -11,12 +11,12 @@ mod look;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
-pub use hand::{Badge, Batch, Body, Claim, Hold, Lock, LostClaim, Note};
+pub use hand::{Badge, Batch, Body, Claim, Hold, LastWord, Lock, LostClaim, Note};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::task::{NewTask, Partition, Plan, Right, Settlement, Task};
+use crate::task::{Delivery, NewTask, Partition, Plan, Right, Settlement, Task};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -73,7 +73,8 @@ pub trait Store: Look + Send {
     ) -> Result<Option<Hold>>;
 
     /// Writes a task that is in hand as running by this worker process. Its key leaves the order, its row says who runs
-    /// it, and from then on the partition may go to somebody else.
+    /// it, and from then on the partition may go to somebody else. A claim for what runs at most once survives a power cut
+    /// whatever the [`Durability`] is.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written.
     fn claim(
@@ -83,12 +84,19 @@ pub trait Store: Look + Send {
         right: &Right,
         attempts_charged: u32,
         started_at_ms: Millis,
+        delivery: Delivery,
     ) -> Result<Claiming>;
 
     /// Settles a claimed task. `None` when the claim was taken away: nothing was written then.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written.
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>>;
+
+    /// Notes in a claim how its task ended, for whoever settles it when this process is gone. The claim stands: until then
+    /// the task may still run.
+    ///
+    /// Safe to repeat: yes, because it only notes.
+    fn last_word(&mut self, claim: &Claim, word: LastWord) -> Result<()>;
 
     /// Claims of worker processes that are dead, to be settled by whoever asks. What is left of the executables that such
     /// a process had started is killed and gone when this returns; an error of kind `TryAgain` says that it is not yet.

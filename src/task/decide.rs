@@ -4,7 +4,7 @@
 //! at the attempts that the task has had, and says what is to be written. Nothing here touches a database; what a done task
 //! brings with it ([`Company`]) is carried beside.
 
-use super::{Company, Policy, Task};
+use super::{Company, Delivery, Policy, Task};
 use crate::clock::Millis;
 
 /// What a handler answers.
@@ -81,6 +81,10 @@ pub enum Cause {
     Effect(String),
     /// A follow-up that it asked for cannot be.
     FollowUp(String),
+    /// It was broken off, and may not run again.
+    Interrupted,
+    /// The machine went down while it ran, and it may not run again.
+    PowerCut,
     /// The worker that ran it died.
     WorkerDied,
 }
@@ -98,6 +102,8 @@ impl Cause {
             Cause::Rejected(_) => "rejected",
             Cause::Effect(_) => "effect",
             Cause::FollowUp(_) => "follow_up",
+            Cause::Interrupted => "interrupted",
+            Cause::PowerCut => "power_cut",
             Cause::WorkerDied => WORKER_DIED,
         }
     }
@@ -111,6 +117,8 @@ impl Cause {
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
             Cause::Signal { name } => format!("ended by {name}"),
+            Cause::Interrupted => "it was broken off, and runs at most once".to_string(),
+            Cause::PowerCut => "the machine went down while it ran, and it runs at most once".to_string(),
             Cause::WorkerDied => "the worker that ran it died".to_string(),
         }
     }
@@ -129,6 +137,8 @@ pub enum Ending {
     Undecodable(String),
     /// It was stopped for a reason that is not the task's fault.
     Interrupted,
+    /// The machine went down while it ran.
+    PowerCut,
 }
 
 /// What is to be written about a task, in one transaction.
@@ -187,11 +197,18 @@ impl Settlement {
     }
 }
 
+/// Why a task that runs at most once is dead when it answers `Snooze`.
+const SNOOZED: &str = "it asked to be run again later, and runs at most once";
+
 /// Decides what becomes of `task` after a run that came to `ending` at `now_ms`.
 pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> Settlement {
     let attempt = task.attempts_charged.saturating_add(1);
+    let once = policy.delivery == Delivery::AtMostOnce;
     match ending {
         Ending::Answered(Outcome::Done { result, .. }) => Settlement::Done { attempt, result },
+        Ending::Answered(Outcome::Snooze { .. }) if once => {
+            Settlement::Dead { attempt, cause: Cause::Error(SNOOZED.into()) }
+        }
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             Settlement::Delayed { attempt: task.attempts_charged, run_at_ms: later(now_ms, delay_ms), cause: None }
         }
@@ -203,13 +220,17 @@ pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> S
             reason: format!("no worker knows the job `{}`; the row is kept until one does", task.job),
         },
         Ending::Undecodable(reason) => Settlement::Parked { cause: "undecodable", reason },
-        Ending::Interrupted => Settlement::Untouched,
+        Ending::Interrupted if once => Settlement::Dead { attempt, cause: Cause::Interrupted },
+        Ending::PowerCut if once => Settlement::Dead { attempt, cause: Cause::PowerCut },
+        Ending::Interrupted | Ending::PowerCut => Settlement::Untouched,
     }
 }
 
 fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Millis) -> Settlement {
     let max_attempts = task.max_attempts.unwrap_or(policy.max_attempts).max(1);
-    if attempt >= max_attempts {
+    // What could not be started has not been run.
+    let once = policy.delivery == Delivery::AtMostOnce && !matches!(cause, Cause::NotStarted(_));
+    if attempt >= max_attempts || once {
         return Settlement::Dead { attempt, cause };
     }
     if cause == Cause::WorkerDied {
@@ -273,6 +294,28 @@ mod tests {
         let snoozed = decide(&task(2, None), Ending::Answered(Outcome::Snooze { delay_ms: 5 }), &policy, 100);
         assert_eq!(snoozed, Settlement::Delayed { attempt: 2, run_at_ms: 105, cause: None });
         assert!(matches!(decide(&task(2, None), Ending::UnknownJob, &policy, 0), Settlement::Parked { .. }));
+    }
+
+    #[test]
+    fn what_runs_at_most_once_is_never_run_again() {
+        let policy = Policy { delivery: Delivery::AtMostOnce, max_attempts: 9, ..Policy::default() };
+        let after = |ending| decide(&task(0, Some(9)), ending, &policy, 0);
+        let word = |ending| match after(ending) {
+            Settlement::Dead { attempt: 1, cause } => cause.word(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(word(failed()), "error");
+        assert_eq!(word(Ending::Failed(Cause::WorkerDied)), "worker_died");
+        assert_eq!(word(Ending::Failed(Cause::Effect("no".into()))), "effect");
+        assert_eq!(word(Ending::Failed(Cause::Timeout { after_ms: 1 })), "timeout");
+        assert_eq!(word(Ending::Answered(Outcome::Retry { reason: "r".into() })), "error");
+        assert_eq!(word(Ending::Answered(Outcome::Snooze { delay_ms: 1 })), "error");
+        assert_eq!(word(Ending::Interrupted), "interrupted");
+        assert_eq!(word(Ending::PowerCut), "power_cut");
+        // What has not begun may begin.
+        assert!(matches!(after(Ending::Failed(Cause::NotStarted("no".into()))), Settlement::Delayed { .. }));
+        assert!(matches!(after(Ending::Undecodable("no".into())), Settlement::Parked { .. }));
+        assert!(matches!(after(Ending::Answered(Outcome::done())), Settlement::Done { .. }));
     }
 
     #[test]

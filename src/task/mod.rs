@@ -15,7 +15,7 @@ pub use company::{Company, Effect, JobError, Tx, Value};
 pub(crate) use company::{Statements, panic_text};
 pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
-pub use policy::{Backoff, Policy};
+pub use policy::{Backoff, Delivery, Policy};
 pub use span::{parse_span, span_text};
 
 use std::fmt;

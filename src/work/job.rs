@@ -4,7 +4,7 @@
 //! registered; behind the registry's door every handler looks the same. A name is looked up here and nowhere else.
 
 use crate::error::{Error, Result};
-use crate::task::{Codec, JobError, Outcome, Policy, decode};
+use crate::task::{Codec, Delivery, JobError, Outcome, Policy, decode};
 use crate::work::exec::Command;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -124,6 +124,7 @@ pub struct Registered {
 #[derive(Debug, Default)]
 pub struct Registry {
     jobs: BTreeMap<String, Registered>,
+    some_run_once: bool,
 }
 
 impl Registry {
@@ -151,6 +152,11 @@ impl Registry {
         self.jobs.get(name)
     }
 
+    /// Whether tasks of any job run at most once.
+    pub(crate) fn some_run_once(&self) -> bool {
+        self.some_run_once
+    }
+
     /// The registered names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.jobs.keys().map(String::as_str)
@@ -166,6 +172,7 @@ impl Registry {
             return Err(Error::usage(format!("the job `{name}` is registered twice"))
                 .hint("rename one of the two: names of Rust jobs, [[job]] entries and scripts share one space"));
         }
+        self.some_run_once |= registered.policy.delivery == Delivery::AtMostOnce;
         self.jobs.insert(name.to_string(), registered);
         Ok(())
     }

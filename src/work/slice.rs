@@ -4,14 +4,14 @@
 //! when the batch's time is over, what was not begun is called back (nothing was ever written about it) and the next
 //! fetch begins at the top of the order again, so that a row of higher priority does not wait for a long batch.
 //! A task that still runs after [`CLAIM_AFTER`], or while others wait for the partition, is claimed, and the partition
-//! let go. A suspect is claimed before it begins, and runs alone.
+//! let go. A suspect, and what runs at most once, is claimed before it begins, and runs alone.
 
 use super::bench::{Bench, has_rest};
 use super::desk::Finished;
 use crate::clock::Watch;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, Settled, Settling, Store, Verdict};
-use crate::task::{Cause, Ending, Right, Task, decide};
+use crate::task::{Cause, Delivery, Ending, Right, Task, decide};
 use crate::work::Level;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,10 +50,10 @@ impl Bench {
                 false => Ok(Slice::Lost),
             };
         }
-        if tasks[0].0.careful {
+        if self.begins_claimed(&tasks[0].0) {
             return self.begin_claimed(store, hold, badge, tasks.swap_remove(0));
         }
-        let innocent = tasks.iter().position(|(task, _)| task.careful).unwrap_or(tasks.len());
+        let innocent = tasks.iter().position(|(task, _)| self.begins_claimed(task)).unwrap_or(tasks.len());
         tasks.truncate(innocent);
         let (tasks, rights): (Vec<Task>, VecDeque<Right>) = tasks.into_iter().unzip();
         let run = Run { hold, badge, rights, orphans: batch.orphans, wanted: tasks.len(), watch: Watch::start() };
@@ -111,7 +111,8 @@ impl Bench {
         let Some(at) = run.rights.iter().position(|right| right.id() == task.id) else { return Ok(None) };
         let Some(right) = run.rights.remove(at) else { return Ok(None) };
         let charged = task.attempts_charged;
-        let claiming = self.insist(1, |_| store.claim(run.hold, run.badge, &right, charged, started_at_ms))?;
+        let claiming = self
+            .insist(1, |_| store.claim(run.hold, run.badge, &right, charged, started_at_ms, Delivery::AtLeastOnce))?;
         match claiming {
             Claiming::Claimed(claim) => {
                 self.runner.desk.forget_note();
@@ -122,7 +123,13 @@ impl Bench {
         }
     }
 
-    /// Claims a suspect, then begins it.
+    /// Whether a task is claimed before it begins: a suspect, and what runs at most once.
+    fn begins_claimed(&self, task: &Task) -> bool {
+        let once = || self.policy_of(&task.job).delivery == Delivery::AtMostOnce;
+        task.careful || (self.tools.registry.some_run_once() && once())
+    }
+
+    /// Claims a task, then begins it.
     fn begin_claimed(
         &mut self,
         store: &mut dyn Store,
@@ -131,7 +138,8 @@ impl Bench {
         (task, right): (Task, Right),
     ) -> Result<Slice> {
         let now_ms = self.tools.clock.now_ms();
-        match store.claim(hold, badge, &right, task.attempts_charged, now_ms)? {
+        let delivery = self.policy_of(&task.job).delivery;
+        match store.claim(hold, badge, &right, task.attempts_charged, now_ms, delivery)? {
             Claiming::Lost => Ok(Slice::Lost),
             Claiming::Claimed(claim) => {
                 self.runner.run(vec![task], None)?;

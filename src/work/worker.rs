@@ -64,6 +64,8 @@ pub enum Summary {
     Taken,
     /// It was told to stop and a job did not let go in time: the process must end now. Nothing is charged.
     Stuck,
+    /// A job ran past its timeout and does not yield: the process must end now, and that task is charged when it has.
+    Overran,
 }
 
 struct Worker<'a> {
@@ -114,9 +116,10 @@ pub fn work(
         log::info!("{released} parked tasks are ready again: their job is known now");
     }
     log::info!("worker starts pid={}", std::process::id());
-    let stuck = worker.run()?;
-    if stuck {
-        return Ok(Summary::Stuck);
+    if let Some(summary) = worker.run()? {
+        // The job still runs. Until the process has ended, whoever looks is to find this worker alive.
+        std::mem::forget(worker.badge);
+        return Ok(summary);
     }
     let (settled, died) = (worker.settled, worker.bench.died);
     worker.store.retire(worker.badge)?;
@@ -125,14 +128,14 @@ pub fn work(
 }
 
 impl Worker<'_> {
-    /// The loop. Answers whether a job is stuck.
-    fn run(&mut self) -> Result<bool> {
+    /// The loop. Answers how it ends when a job does not let go.
+    fn run(&mut self) -> Result<Option<Summary>> {
         let mut idle = Watch::start();
         while self.bench.stop.level() == Level::GoOn {
             let step = self.patiently(Worker::step)?;
             match step {
                 Some(Step::Worked) => idle = Watch::start(),
-                Some(Step::Stuck) => return Ok(true),
+                Some(Step::Stuck(summary)) => return Ok(Some(summary)),
                 Some(Step::AllDone) if self.options.mode == Mode::Drain => break,
                 Some(Step::AllDone | Step::OthersWork) => {
                     let span = match self.options.mode {
@@ -149,7 +152,7 @@ impl Worker<'_> {
         self.held = None;
         self.store.pass_lookout(self.options.workers);
         self.patiently(Worker::fold_all)?;
-        Ok(false)
+        Ok(None)
     }
 
     /// Does something that may fail for a while: `None` when it did, after a pause.
@@ -240,7 +243,8 @@ impl Worker<'_> {
                 self.store.pass_lookout(self.options.workers);
                 return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
                     Claimed::Settled => Step::Worked,
-                    Claimed::Stuck => Step::Stuck,
+                    Claimed::Stuck => Step::Stuck(Summary::Stuck),
+                    Claimed::Overran => Step::Stuck(Summary::Overran),
                 }));
             }
         }
@@ -310,5 +314,5 @@ enum Step {
     /// What is ready is in partitions that others hold.
     OthersWork,
     /// A job does not let go.
-    Stuck,
+    Stuck(Summary),
 }

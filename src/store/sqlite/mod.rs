@@ -32,7 +32,7 @@ mod tests;
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::*;
-use crate::task::{Generation, NewTask, Partition, Plan, Right, Settlement, Task};
+use crate::task::{Delivery, Generation, NewTask, Partition, Plan, Right, Settlement, Task};
 use rusqlite::{Connection, ErrorCode};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,7 @@ pub struct Sqlite {
     wal: write::Wal,
     bell: bell::Bell,
     guard: guard::Guard,
+    durability: Durability,
 }
 
 impl Sqlite {
@@ -143,12 +144,17 @@ impl Store for Sqlite {
         right: &Right,
         attempts_charged: u32,
         started_at_ms: Millis,
+        delivery: Delivery,
     ) -> Result<Claiming> {
-        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms)
+        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms, delivery)
     }
 
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
         claim::settle_claim(self, claim, ended)
+    }
+
+    fn last_word(&mut self, claim: &Claim, word: LastWord) -> Result<()> {
+        claim::last_word(self, claim, word)
     }
 
     fn lost_claims(&mut self) -> Result<Vec<LostClaim>> {

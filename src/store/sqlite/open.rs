@@ -42,7 +42,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let mut conn = connect(&file).map_err(|e| e.during(file.display()))?;
     let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate, guard };
+    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate, guard, durability };
     let prepared = prepare(&mut store, durability, create);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)

@@ -7,6 +7,7 @@
 use super::Sqlite;
 use crate::clock::Watch;
 use crate::error::Result;
+use crate::store::Durability;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,18 @@ fn truncate(conn: &Connection) -> rusqlite::Result<bool> {
 }
 
 impl Sqlite {
+    /// The same with a commit that survives a power cut, whatever the setting is. Every commit before it does so too then,
+    /// since all of them stand in one log.
+    pub(super) fn write_for_good<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        if self.durability == Durability::Full {
+            return self.write(body);
+        }
+        self.conn.execute_batch("PRAGMA synchronous = FULL")?;
+        let written = self.write(body);
+        self.conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+        written
+    }
+
     /// Runs `body` in one write transaction: all of it is committed, or, when it answers an error, none.
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;

@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::error::Kind;
-use crate::task::{Ending, JobError, Outcome, Policy, Tx};
+use crate::task::{JobError, Outcome, Policy, Tx};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A database of one partition with a table of an application's.
@@ -296,7 +296,9 @@ fn a_claimed_task_whose_company_fails_keeps_its_claim() {
         let me = badge(&mut store, 0);
         let hold = store.hold(Partition { generation: 1, index: 0 }, &me, 5, &nobody).unwrap().unwrap();
         let (_, right) = store.fetch(&hold, 1).unwrap().tasks.remove(0);
-        let Claiming::Claimed(claim) = store.claim(&hold, &me, &right, 0, 7).unwrap() else { panic!() };
+        let Claiming::Claimed(claim) = store.claim(&hold, &me, &right, 0, 7, Delivery::AtLeastOnce).unwrap() else {
+            panic!()
+        };
         let verdict = store.settle_claim(&claim, &ended(outcome)).unwrap();
         assert!(matches!(&verdict, Some(Verdict::Refused(why)) if why.contains(words)), "{words}: {verdict:?}");
         assert_eq!((status(&mut store, id).as_str(), outbox(&store).len()), ("running", 0), "{words}");
