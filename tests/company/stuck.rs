@@ -22,6 +22,17 @@ fn the_worker_ends_itself_and_the_rest_is_done_by_the_next() {
 }
 
 #[test]
+fn a_drain_that_has_lost_its_worker_says_so_and_the_next_one_settles_it() {
+    let here = installed("workers = 1\n");
+    here.insert(1, "spin", "");
+    let said = here.run(&["drain"]);
+    assert!(said.code == Some(75) && said.out.contains("1 lost with their worker"), "{said:?}");
+    assert_eq!(here.truth(), statuses([("running", 1)]));
+    assert_eq!(here.run(&["drain"]).code, Some(1));
+    assert_eq!(here.count("status = 'dead' AND cause = 'timeout'"), 1);
+}
+
+#[test]
 fn its_partition_is_worked_on_meanwhile() {
     let here = installed("workers = 2\n");
     here.insert(1, "spin", "");
