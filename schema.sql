@@ -70,6 +70,7 @@ CREATE TABLE queue (
   result       BLOB,                        -- what the handler returned
   error        TEXT,                        -- of the last failed attempt, or why the row is parked
   cause        TEXT,                        -- kind of that error: error, timeout, exit, signal, panic, rejected, …
+  parent       INTEGER,                     -- the task that this one follows, if its handler asked for it
 
   CONSTRAINT "status is set by the engine; an application may only set it to cancelled"
     CHECK ((status = 'done' OR status = 'dead') = (finished_at IS NOT NULL) OR status = 'cancelled'),
@@ -113,11 +114,15 @@ CREATE TABLE rowmill_worker (
   started_at  INTEGER NOT NULL
 );
 
--- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task.
+-- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task. What the
+-- worker knew of the task before it ended itself stands here for whoever does.
 CREATE TABLE rowmill_claim (
   id          INTEGER PRIMARY KEY,
   incarnation INTEGER NOT NULL,
-  claimed_at  INTEGER NOT NULL
+  claimed_at  INTEGER NOT NULL,
+  delivery    TEXT NOT NULL,      -- under which it began: at_least_once or at_most_once
+  timeout_ms  INTEGER,            -- the timeout that it ran past without yielding
+  interrupted INTEGER             -- 1 when it was told to stop and did not
 );
 
 -- The order of work. A key stands here exactly while its row is ready; workers of different partitions share no page.
@@ -149,6 +154,15 @@ CREATE TABLE rowmill_settled (
   PRIMARY KEY (generation, partition, id)
 ) WITHOUT ROWID;
 
+-- Follow-ups of settled tasks that are still to be inserted: what was more than one transaction takes. Each row is up to
+-- a thousand of them, as JSON, and leaves in the transaction that inserts them.
+CREATE TABLE rowmill_followup (
+  chunk  INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent INTEGER NOT NULL,
+  tasks  TEXT NOT NULL,
+  error  TEXT                     -- why those that are left in it were refused: such a row is kept for a person
+);
+
 -- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
 CREATE TABLE rowmill_schedule (
   name     TEXT PRIMARY KEY,
@@ -179,7 +193,8 @@ CREATE VIEW task AS
          coalesce(s.worker, q.worker) AS worker,
          CASE WHEN s.id IS NULL THEN q.result ELSE s.result END AS result,
          CASE WHEN s.id IS NULL THEN q.error END AS error,
-         CASE WHEN s.id IS NULL THEN q.cause END AS cause
+         CASE WHEN s.id IS NULL THEN q.cause END AS cause,
+         q.parent
     FROM queue q
     LEFT JOIN rowmill_settled s
       ON (s.generation, s.partition) = (SELECT g.generation, q.id % g.partitions FROM rowmill_generation g
@@ -189,7 +204,7 @@ CREATE VIEW task AS
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
 CREATE TRIGGER rowmill_insert_refuse BEFORE INSERT ON queue
 WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0
-  OR coalesce(NEW.started_at, NEW.finished_at, NEW.worker, NEW.result, NEW.error, NEW.cause) IS NOT NULL
+  OR coalesce(NEW.started_at, NEW.finished_at, NEW.worker, NEW.result, NEW.error, NEW.cause, NEW.parent) IS NOT NULL
 BEGIN
   SELECT CASE WHEN NEW.id <> -1
     THEN RAISE(ABORT, 'id is given by the database: leave it out')

@@ -5,7 +5,8 @@ use super::{Verdict, children};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::schedule::tick as pass;
-use crate::task::{Cause, Ending, Settlement, Task, decide};
+use crate::store::LostClaim;
+use crate::task::Settlement;
 use crate::work::Registry;
 use std::process::Child;
 use std::time::Duration;
@@ -27,10 +28,10 @@ pub(super) fn tick(site: &Site, workers: Option<u32>, wait: bool) -> Result<Verd
     Ok(Verdict::Well)
 }
 
-/// What becomes of a task whose worker died while it ran.
-pub(super) fn blame(registry: &Registry, task: &Task, now_ms: Millis) -> Settlement {
-    let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
-    decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
+/// What becomes of a claimed task whose worker died while it ran.
+pub(super) fn judge(registry: &Registry, lost: &LostClaim, now_ms: Millis) -> Settlement {
+    let policy = registry.get(&lost.task.job).map(|job| job.policy).unwrap_or_default();
+    lost.settlement(policy, now_ms)
 }
 
 /// One pass; answers the processes that it started.
@@ -47,8 +48,8 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         Ok(())
     };
     let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
-    let blame = |task: &Task| blame(&registry, task, now_ms);
+    let judged = |lost: &LostClaim| judge(&registry, lost, now_ms);
     let stall = Duration::from_millis(site.config.stall_ms);
-    pass(store.as_mut(), &site.entries(), workers, now_ms, stall, &blame, &mut start)?;
+    pass(store.as_mut(), &site.entries(), workers, now_ms, stall, &judged, &mut start)?;
     Ok(children)
 }

@@ -35,6 +35,10 @@ pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, d
             log::error!("worker ends although a job does not let go; its task is put back");
             Ok(Verdict::Well)
         }
+        Ok(Summary::Overran) => {
+            log::error!("worker ends: a job runs past its timeout and does not yield; only its task is charged");
+            Ok(Verdict::Failed)
+        }
         Err(e) => {
             log::error!("worker ends: {e}");
             Err(e)

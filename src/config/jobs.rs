@@ -7,7 +7,7 @@ use super::page::{Page, Wrong};
 use super::read::path_in;
 use super::section::Section;
 use super::{Config, JobEntry, Lookup};
-use crate::task::{Backoff, Policy, span_text};
+use crate::task::{Backoff, Delivery, Policy, span_text};
 use crate::work::exec::{Command, Limits, User};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ use toml::Spanned;
 pub(super) const KEYS: &[&str] = &[
     "name",
     "command",
+    "delivery",
     "timeout",
     "grace",
     "max_attempts",
@@ -93,11 +94,19 @@ fn policy(section: &Section<'_, '_>) -> Policy {
         },
     };
     let max_attempts = section.number("max_attempts", 1, 1_000).and_then(|n| u32::try_from(n).ok());
+    let delivery = section.parsed("delivery", "a word in quotes", |word| {
+        Delivery::from_word(word).ok_or_else(|| {
+            let wrong = Wrong::new(format!("there is no delivery `{}`", word.escape_debug()));
+            wrong.hint("it is \"at_least_once\" or \"at_most_once\"")
+        })
+    });
     Policy {
+        delivery: delivery.map_or(default.delivery, Spanned::into_inner),
         max_attempts: max_attempts.unwrap_or(default.max_attempts),
         backoff: backoff(section).unwrap_or(default.backoff),
         timeout_ms,
         grace_ms: section.span_ms("grace").map_or(default.grace_ms, Spanned::into_inner),
+        ..default
     }
 }
 

@@ -4,6 +4,7 @@ mod jobs;
 
 use super::*;
 use crate::error::Kind;
+use crate::task::Delivery;
 use crate::work::exec::{Limits, User};
 use proptest::prelude::*;
 use std::fs;
@@ -39,6 +40,7 @@ command = ["php", "jobs/mail.php", "{param}"]
 timeout = "30s"
 grace = "1s"
 max_attempts = 7
+delivery = "at_most_once"
 backoff = { first = "1s", factor = 3, max = "1m" }
 env = { MODE = "fast", LANG = "C" }
 pass_env = ["SMTP_HOST", "NOT_SET"]
@@ -101,7 +103,17 @@ fn every_key_is_read() {
     let home = |job: &JobEntry| job.command.env.get("HOME").cloned();
     assert_eq!((home(mail), home(tool)), (None, Some("/root".to_string())), "whoever is another user has another home");
     let backoff = crate::task::Backoff { first_ms: 1_000, factor: 3.0, max_ms: 60_000 };
-    assert_eq!(mail.policy, Policy { max_attempts: 7, backoff, timeout_ms: Some(30_000), grace_ms: 1_000 });
+    assert_eq!(
+        mail.policy,
+        Policy {
+            delivery: Delivery::AtMostOnce,
+            max_attempts: 7,
+            backoff,
+            timeout_ms: Some(30_000),
+            grace_ms: 1_000,
+            ..Policy::default()
+        }
+    );
     let limits = Limits { memory_bytes: Some(256 << 20), cpu_ms: Some(1_500), output_bytes: 64 << 10, nice: Some(-5) };
     assert_eq!((&mail.command.limits, mail.command.redact), (&limits, true));
     assert_eq!(mail.command.user, Some(User::parse("www-data:mail").unwrap()));

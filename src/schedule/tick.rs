@@ -3,8 +3,8 @@
 use crate::clock::Millis;
 use crate::cron::Cron;
 use crate::error::{Error, Result};
-use crate::store::{Ended, Schedule, Store};
-use crate::task::{Partition, Settlement, Task};
+use crate::store::{Ended, LostClaim, Schedule, Store};
+use crate::task::{Partition, Settlement};
 use chrono_tz::Tz;
 use std::time::Duration;
 
@@ -43,15 +43,16 @@ pub struct Ticked {
     pub started: Vec<u32>,
 }
 
-/// One pass at `now_ms`. Workers without progress for `stall` are killed. `blame` says what becomes of a task whose worker died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due
-/// since the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
+/// One pass at `now_ms`. Workers without progress for `stall` are killed. `judge` says what becomes of a task whose worker
+/// died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due since the
+/// last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
 pub fn tick(
     store: &mut dyn Store,
     entries: &[Entry],
     workers: u32,
     now_ms: Millis,
     stall: Duration,
-    blame: &dyn Fn(&Task) -> Settlement,
+    judge: &dyn Fn(&LostClaim) -> Settlement,
     start: &mut dyn FnMut(u32) -> Result<()>,
 ) -> Result<Ticked> {
     let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
@@ -63,7 +64,7 @@ pub fn tick(
     }
     // One step that fails keeps no other from being done, the start of workers above all; the first error is answered.
     let scheduled = fire_due(store, entries, now_ms, &mut ticked.fired);
-    let kept = keep_house(store, workers, now_ms, blame, &ticked.fired);
+    let kept = keep_house(store, workers, now_ms, judge, &ticked.fired);
     let started = start_missing(store, workers, start, &mut ticked.started);
     frozen.map(drop).and(scheduled).and(kept).and(started).map(|()| ticked)
 }
@@ -72,12 +73,12 @@ fn keep_house(
     store: &mut dyn Store,
     workers: u32,
     now_ms: Millis,
-    blame: &dyn Fn(&Task) -> Settlement,
+    judge: &dyn Fn(&LostClaim) -> Settlement,
     fired: &[(String, Millis, i64)],
 ) -> Result<()> {
     let plan = store.plan()?;
     let mut touched: Vec<_> = fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
-    touched.extend(recover(store, now_ms, blame)?);
+    touched.extend(recover(store, now_ms, judge)?);
     for _ in 0..PROMOTE.1 {
         let some = store.promote(now_ms, PROMOTE.0)?;
         if some.is_empty() {
@@ -111,19 +112,23 @@ fn start_missing(
     Ok(())
 }
 
-/// Settles the claims of workers that died; answers the partitions of their tasks. `blame` says what becomes of a task.
-pub fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settlement) -> Result<Vec<Partition>> {
+/// Settles the claims of workers that died; answers the partitions of their tasks. `judge` says what becomes of a task.
+pub fn recover(
+    store: &mut dyn Store,
+    now_ms: Millis,
+    judge: &dyn Fn(&LostClaim) -> Settlement,
+) -> Result<Vec<Partition>> {
     let mut touched = Vec::new();
     let plan = store.plan()?;
     for lost in store.lost_claims()? {
-        let settlement = if lost.power_cut { Settlement::Untouched } else { blame(&lost.task) };
+        let settlement = judge(&lost);
         log::warn!(
             "task {} ({}) ran when its worker died; it is {} now",
             lost.task.id,
             lost.task.job,
             settlement.word()
         );
-        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms };
+        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms, company: None };
         if store.settle_claim(&lost.claim, &ended)?.is_some() {
             touched.push(plan.partition_of(lost.task.id));
         }

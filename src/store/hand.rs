@@ -4,7 +4,7 @@
 
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::task::{Partition, Right, Task};
+use crate::task::{Delivery, Ending, Partition, Policy, Right, Settlement, Task, decide};
 use rustix::fs::{FlockOperation, flock};
 use std::any::Any;
 use std::fmt;
@@ -130,8 +130,29 @@ pub struct LostClaim {
     pub claim: Claim,
     /// When it was claimed.
     pub started_at_ms: Millis,
-    /// Whether the machine went down with the worker: then nobody is to blame.
-    pub power_cut: bool,
+    /// How the run ended, as far as is known.
+    pub ending: Ending,
+    /// Under which delivery it began, whatever its job's policy says now.
+    pub delivery: Delivery,
+}
+
+impl LostClaim {
+    /// What becomes of the task, under the `policy` that its job has now.
+    pub fn settlement(&self, policy: Policy, now_ms: Millis) -> Settlement {
+        decide(&self.task, self.ending.clone(), &Policy { delivery: self.delivery, ..policy }, now_ms)
+    }
+}
+
+/// What a worker knows of its claimed task when it has to end itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastWord {
+    /// It ran past its timeout, and does not yield.
+    TimedOut {
+        /// The timeout, in milliseconds.
+        after_ms: u64,
+    },
+    /// It was told to stop, and does not.
+    Interrupted,
 }
 
 /// The next ready rows of a held partition, in the order in which they are to run.

@@ -102,6 +102,8 @@ pub struct Row {
     pub error: Option<String>,
     /// The kind of that error.
     pub cause: Option<String>,
+    /// The task that it follows.
+    pub parent: Option<i64>,
     /// The partition that the row belongs to.
     pub partition: Partition,
 }

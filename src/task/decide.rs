@@ -1,9 +1,10 @@
 //! The one place where an outcome becomes a settlement.
 //!
 //! A handler answers with an [`Outcome`], or ends in some other way; [`decide`] looks at that, at the job's policy and
-//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database.
+//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database; what a done task
+//! brings with it ([`Company`]) is carried beside.
 
-use super::{Backoff, Policy, Task};
+use super::{Backoff, Company, Delivery, Policy, Task};
 use crate::clock::Millis;
 
 /// What a handler answers.
@@ -13,6 +14,8 @@ pub enum Outcome {
     Done {
         /// At most 1 MiB; what is above is cut off.
         result: Option<Vec<u8>>,
+        /// Follow-ups and effects; `None` when there are none.
+        company: Option<Box<Company>>,
     },
     /// It failed in a way that may pass: try again after the backoff. Costs an attempt.
     Retry {
@@ -34,12 +37,12 @@ pub enum Outcome {
 impl Outcome {
     /// Done, without a result.
     pub fn done() -> Outcome {
-        Outcome::Done { result: None }
+        Outcome::Done { result: None, company: None }
     }
 
     /// Done, with a result that is kept with the task.
     pub fn with_result(result: impl Into<Vec<u8>>) -> Outcome {
-        Outcome::Done { result: Some(result.into()) }
+        Outcome::Done { result: Some(result.into()), company: None }
     }
 }
 
@@ -81,6 +84,14 @@ pub enum Cause {
     NotStarted(String),
     /// The handler rejected the task.
     Rejected(String),
+    /// What it declared to be done in its settlement failed.
+    Effect(String),
+    /// A follow-up that it asked for cannot be.
+    FollowUp(String),
+    /// It was broken off, and may not run again.
+    Interrupted,
+    /// The machine went down while it ran, and it may not run again.
+    PowerCut,
     /// The worker that ran it died.
     WorkerDied,
 }
@@ -98,6 +109,10 @@ impl Cause {
             Cause::Panic(_) => "panic",
             Cause::NotStarted(_) => "not_started",
             Cause::Rejected(_) => "rejected",
+            Cause::Effect(_) => "effect",
+            Cause::FollowUp(_) => "follow_up",
+            Cause::Interrupted => "interrupted",
+            Cause::PowerCut => "power_cut",
             Cause::WorkerDied => WORKER_DIED,
         }
     }
@@ -110,10 +125,13 @@ impl Cause {
             Cause::Cpu { after_ms } => {
                 format!("used up its {} of processor time (SIGXCPU)", super::span_text(*after_ms))
             }
+            Cause::Effect(text) | Cause::FollowUp(text) => text.clone(),
             Cause::Timeout { after_ms } => format!("ran longer than {}", super::span_text(*after_ms)),
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
             Cause::Signal { name } => format!("ended by {name}"),
+            Cause::Interrupted => "it was broken off, and runs at most once".to_string(),
+            Cause::PowerCut => "the machine went down while it ran, and it runs at most once".to_string(),
             Cause::WorkerDied => "the worker that ran it died".to_string(),
         }
     }
@@ -134,6 +152,8 @@ pub enum Ending {
     Interrupted,
     /// It could not begin for a reason that passes and is not the task's fault. Costs no attempt.
     NotNow(String),
+    /// The machine went down while it ran.
+    PowerCut,
 }
 
 /// What is to be written about a task, in one transaction.
@@ -192,15 +212,22 @@ impl Settlement {
     }
 }
 
+/// Why a task that runs at most once is dead when it answers `Snooze`.
+const SNOOZED: &str = "it asked to be run again later, and runs at most once";
+
 /// Decides what becomes of `task` after a run that came to `ending` at `now_ms`.
 pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> Settlement {
     let attempt = task.attempts_charged.saturating_add(1);
+    let once = policy.delivery == Delivery::AtMostOnce;
     match ending {
-        Ending::Answered(Outcome::Done { mut result }) => {
+        Ending::Answered(Outcome::Done { mut result, .. }) => {
             if let Some(bytes) = &mut result {
                 bytes.truncate(RESULT_BYTES);
             }
             Settlement::Done { attempt, result }
+        }
+        Ending::Answered(Outcome::Snooze { .. }) if once => {
+            Settlement::Dead { attempt, cause: Cause::Error(SNOOZED.into()) }
         }
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             Settlement::Delayed { attempt: task.attempts_charged, run_at_ms: later(now_ms, delay_ms), cause: None }
@@ -213,7 +240,9 @@ pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> S
             reason: format!("no worker knows the job `{}`; the row is kept until one does", task.job),
         },
         Ending::Undecodable(reason) => Settlement::Parked { cause: "undecodable", reason },
-        Ending::Interrupted => Settlement::Untouched,
+        Ending::Interrupted if once => Settlement::Dead { attempt, cause: Cause::Interrupted },
+        Ending::PowerCut if once => Settlement::Dead { attempt, cause: Cause::PowerCut },
+        Ending::Interrupted | Ending::PowerCut => Settlement::Untouched,
         Ending::NotNow(reason) => Settlement::Delayed {
             attempt: task.attempts_charged,
             run_at_ms: later(now_ms, NOT_NOW.pause_ms(task.id, attempt)),
@@ -230,7 +259,9 @@ const NOT_NOW: Backoff = Backoff { first_ms: 2_000, factor: 1.0, max_ms: 2_000 }
 
 fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Millis) -> Settlement {
     let max_attempts = task.max_attempts.unwrap_or(policy.max_attempts).max(1);
-    if attempt >= max_attempts {
+    // What could not be started has not been run.
+    let once = policy.delivery == Delivery::AtMostOnce && !matches!(cause, Cause::NotStarted(_));
+    if attempt >= max_attempts || once {
         return Settlement::Dead { attempt, cause };
     }
     if cause == Cause::WorkerDied {
@@ -305,6 +336,28 @@ mod tests {
         };
         assert!((11_000..=12_000).contains(&run_at_ms), "{run_at_ms}");
         assert_eq!((cause.word(), cause.text().as_str()), ("not_started", "no descriptor"));
+    }
+
+    #[test]
+    fn what_runs_at_most_once_is_never_run_again() {
+        let policy = Policy { delivery: Delivery::AtMostOnce, max_attempts: 9, ..Policy::default() };
+        let after = |ending| decide(&task(0, Some(9)), ending, &policy, 0);
+        let word = |ending| match after(ending) {
+            Settlement::Dead { attempt: 1, cause } => cause.word(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(word(failed()), "error");
+        assert_eq!(word(Ending::Failed(Cause::WorkerDied)), "worker_died");
+        assert_eq!(word(Ending::Failed(Cause::Effect("no".into()))), "effect");
+        assert_eq!(word(Ending::Failed(Cause::Timeout { after_ms: 1 })), "timeout");
+        assert_eq!(word(Ending::Answered(Outcome::Retry { reason: "r".into() })), "error");
+        assert_eq!(word(Ending::Answered(Outcome::Snooze { delay_ms: 1 })), "error");
+        assert_eq!(word(Ending::Interrupted), "interrupted");
+        assert_eq!(word(Ending::PowerCut), "power_cut");
+        // What has not begun may begin.
+        assert!(matches!(after(Ending::Failed(Cause::NotStarted("no".into()))), Settlement::Delayed { .. }));
+        assert!(matches!(after(Ending::Undecodable("no".into())), Settlement::Parked { .. }));
+        assert!(matches!(after(Ending::Answered(Outcome::done())), Settlement::Done { .. }));
     }
 
     #[test]

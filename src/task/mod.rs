@@ -5,6 +5,7 @@
 
 mod ask;
 mod codec;
+mod company;
 mod decide;
 mod partition;
 mod policy;
@@ -12,9 +13,11 @@ mod size;
 mod span;
 
 pub use codec::{Codec, decode};
+pub use company::{Company, Effect, JobError, Tx, Value};
+pub(crate) use company::{Statements, panic_text};
 pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
-pub use policy::{Backoff, Policy};
+pub use policy::{Backoff, Delivery, Policy};
 pub use size::{parse_size, size_text};
 pub use span::{parse_span, span_text};
 

@@ -114,6 +114,11 @@ impl Desk {
         self.state().running.as_ref().map(|(task, started_at_ms, _)| (task.clone(), *started_at_ms))
     }
 
+    /// What is left of `span` for the task that runs; all of it when none does.
+    pub(super) fn left_of(&self, span: Duration) -> Duration {
+        self.state().running.as_ref().map_or(span, |(_, _, since)| since.left_of(span))
+    }
+
     pub(super) fn runs_longer_than(&self, span: Duration) -> bool {
         self.state().running.as_ref().is_some_and(|(_, _, since)| since.elapsed() > span)
     }

@@ -16,7 +16,7 @@ mod trial;
 mod watch;
 mod worker;
 
-pub use job::{Context, Handler, Job, JobError, JobFuture, Registered, Registry};
+pub use job::{Context, Handler, Job, JobFuture, Registered, Registry};
 pub use stop::{Level, Stop};
 pub use trial::{exit_code, try_once};
 pub use worker::{Mode, Options, Summary, work};

@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::log::Journal;
 use crate::store::{Body, Note};
-use crate::task::{Cause, Ending, Task};
+use crate::task::{Cause, Ending, Task, panic_text};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -139,11 +139,6 @@ async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>)
         Ok(()) => ending,
         Err(panic) => Ending::Failed(Cause::Panic(panic_text(&*panic))),
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panicked: {}", text.unwrap_or("without words"))
 }
 
 fn log_output(tools: &Tools, task: &Task, line: &exec::OutputLine) {

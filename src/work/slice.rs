@@ -4,14 +4,14 @@
 //! when the batch's time is over, what was not begun is called back (nothing was ever written about it) and the next
 //! fetch begins at the top of the order again, so that a row of higher priority does not wait for a long batch.
 //! A task that still runs after [`CLAIM_AFTER`], or while others wait for the partition, is claimed, and the partition
-//! let go. A suspect is claimed before it begins, and runs alone.
+//! let go. A suspect, and what runs at most once, is claimed before it begins, and runs alone.
 
-use super::bench::Bench;
+use super::bench::{Bench, has_rest};
 use super::desk::Finished;
 use crate::clock::Watch;
 use crate::error::{Error, Result};
-use crate::store::{Badge, Claim, Claiming, Ended, Hold, Settled, Settling, Store};
-use crate::task::{Right, Task, decide};
+use crate::store::{Badge, Claim, Claiming, Ended, Hold, Settled, Settling, Store, Verdict};
+use crate::task::{Cause, Delivery, Ending, Right, Task, decide};
 use crate::work::Level;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -54,10 +54,10 @@ impl Bench {
             batch = store.fetch(hold, BATCH_ROWS)?;
         }
         let mut tasks = batch.tasks;
-        if tasks[0].0.careful {
+        if self.begins_claimed(&tasks[0].0) {
             return self.begin_claimed(store, hold, badge, tasks.swap_remove(0));
         }
-        let innocent = tasks.iter().position(|(task, _)| task.careful).unwrap_or(tasks.len());
+        let innocent = tasks.iter().position(|(task, _)| self.begins_claimed(task)).unwrap_or(tasks.len());
         tasks.truncate(innocent);
         let (tasks, rights): (Vec<Task>, VecDeque<Right>) = tasks.into_iter().unzip();
         let run = Run { hold, badge, rights, orphans: batch.orphans, wanted: tasks.len(), watch: Watch::start() };
@@ -117,7 +117,8 @@ impl Bench {
         let Some(at) = run.rights.iter().position(|right| right.id() == task.id) else { return Ok(None) };
         let Some(right) = run.rights.remove(at) else { return Ok(None) };
         let charged = task.attempts_charged;
-        let claiming = self.insist(1, |_| store.claim(run.hold, run.badge, &right, charged, started_at_ms))?;
+        let claiming = self
+            .insist(1, |_| store.claim(run.hold, run.badge, &right, charged, started_at_ms, Delivery::AtLeastOnce))?;
         match claiming {
             Claiming::Claimed(claim) => {
                 self.runner.desk.forget_note();
@@ -143,7 +144,13 @@ impl Bench {
         }
     }
 
-    /// Claims a suspect, then begins it.
+    /// Whether a task is claimed before it begins: a suspect, and what runs at most once.
+    fn begins_claimed(&self, task: &Task) -> bool {
+        let once = || self.policy_of(&task.job).delivery == Delivery::AtMostOnce;
+        task.careful || (self.tools.registry.some_run_once() && once())
+    }
+
+    /// Claims a task, then begins it.
     fn begin_claimed(
         &mut self,
         store: &mut dyn Store,
@@ -152,7 +159,8 @@ impl Bench {
         (task, right): (Task, Right),
     ) -> Result<Slice> {
         let now_ms = self.tools.clock.now_ms();
-        match store.claim(hold, badge, &right, task.attempts_charged, now_ms)? {
+        let delivery = self.policy_of(&task.job).delivery;
+        match store.claim(hold, badge, &right, task.attempts_charged, now_ms, delivery)? {
             Claiming::Lost => Ok(Slice::Lost),
             Claiming::Claimed(claim) => {
                 self.runner.run(vec![task], None)?;
@@ -179,28 +187,76 @@ impl Bench {
         finished: Vec<(Finished, Right)>,
         orphans: &[Right],
     ) -> Result<bool> {
-        let mut names = Vec::with_capacity(finished.len());
+        let mut tasks = Vec::with_capacity(finished.len());
         let mut settled = Vec::with_capacity(finished.len());
         for (Finished { task, ending, started_at_ms, finished_at_ms }, right) in finished {
-            let settlement = decide(&task, ending, &self.policy_of(&task.job), finished_at_ms);
-            names.push(task.job);
-            settled.push(Settled { right, ended: Ended { settlement, started_at_ms, finished_at_ms } });
+            let policy = self.policy_of(&task.job);
+            let (ending, company) = ending.part(&policy);
+            let settlement = decide(&task, ending, &policy, finished_at_ms);
+            self.spreads |= has_rest(company.as_deref());
+            tasks.push(task);
+            settled.push(Settled { right, ended: Ended { settlement, started_at_ms, finished_at_ms, company } });
         }
-        let settling = self.insist(settled.len(), |_| store.settle(hold, &settled, orphans))?;
+        let kept = self.settle_groups(store, hold, &tasks, settled, orphans)?;
         self.runner.desk.settled();
-        match settling {
-            Settling::Lost => {
-                let (index, count) = (hold.partition().index, settled.len());
-                log::warn!("partition {index} has a new holder; {count} runs settle nothing");
-                Ok(false)
-            }
-            Settling::Committed(verdicts) => {
-                let rows = names.iter().zip(&settled).zip(&verdicts);
-                self.report(rows.map(|((job, one), verdict)| (one.right.id(), job.as_str(), *verdict, &one.ended)));
-                Ok(true)
+        Ok(kept)
+    }
+
+    /// Settles in as many transactions as the company of the tasks asks for. Those that are refused because of it are
+    /// settled again, as failed attempts.
+    fn settle_groups(
+        &mut self,
+        store: &mut dyn Store,
+        hold: &Hold,
+        tasks: &[Task],
+        settled: Vec<Settled>,
+        mut orphans: &[Right],
+    ) -> Result<bool> {
+        let (mut verdicts, mut from) = (Vec::new(), 0);
+        while from < settled.len() || !orphans.is_empty() {
+            let group = &settled[from..from + group_length(&settled[from..])];
+            match self.insist(group.len(), |_| store.settle(hold, group, orphans))? {
+                Settling::Lost => {
+                    let (index, count) = (hold.partition().index, settled.len() - from);
+                    log::warn!("partition {index} has a new holder; {count} runs settle nothing");
+                    return Ok(false);
+                }
+                Settling::Committed(some) => {
+                    let rows = tasks[from..].iter().zip(group).zip(&some);
+                    self.report(rows.map(|((task, one), verdict)| (task.id, task.job.as_str(), verdict, &one.ended)));
+                    from += group.len();
+                    orphans = &[];
+                    if verdicts.is_empty() { verdicts = some } else { verdicts.extend(some) }
+                }
             }
         }
+        if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Refused(_))) {
+            return Ok(true);
+        }
+        let (mut again, mut failed) = (Vec::new(), Vec::new());
+        for ((task, mut one), verdict) in tasks.iter().zip(settled).zip(verdicts) {
+            let Verdict::Refused(why) = verdict else { continue };
+            let cause = Ending::Failed(Cause::Effect(why));
+            one.ended.settlement = decide(task, cause, &self.policy_of(&task.job), one.ended.finished_at_ms);
+            one.ended.company = None;
+            again.push(task.without_param());
+            failed.push(one);
+        }
+        self.settle_groups(store, hold, &again, failed, &[])
     }
+}
+
+/// Follow-ups and effects that one transaction brings in, in rows.
+const GROUP_WEIGHT: usize = 1_000;
+
+/// How many tasks the next transaction settles: all, unless their company comes to more than it should bring in.
+fn group_length(settled: &[Settled]) -> usize {
+    let mut weight = 0;
+    let heavy = settled.iter().position(|one| {
+        weight += one.ended.company.as_ref().map_or(0, |company| company.weight());
+        weight > GROUP_WEIGHT
+    });
+    heavy.map_or(settled.len(), |at| at.max(1))
 }
 
 /// A batch on its way.

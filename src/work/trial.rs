@@ -78,7 +78,7 @@ pub fn exit_code(ending: &Ending) -> u8 {
             signal_number(name).and_then(|number| u8::try_from(128 + number).ok()).unwrap_or(1)
         }
         Ending::Failed(_) | Ending::UnknownJob => 1,
-        Ending::Interrupted => 130,
+        Ending::Interrupted | Ending::PowerCut => 130,
     }
 }
 

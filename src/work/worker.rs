@@ -20,6 +20,8 @@ const PROMOTE_ROWS: usize = 500;
 const FOLD_ROWS: usize = 4_000;
 /// Under load, outcomes are folded this long after the last time.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
+/// Follow-ups that wait are looked for this often, besides when nothing else is to be done.
+const SPREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long a worker of a drain sleeps before it looks whether everything is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// While others hold what is ready, it is looked again this soon.
@@ -69,6 +71,8 @@ pub enum Summary {
     Taken,
     /// It was told to stop and a job did not let go in time: the process must end now. Nothing is charged.
     Stuck,
+    /// A job ran past its timeout and does not yield: the process must end now, and that task is charged when it has.
+    Overran,
 }
 
 struct Worker<'a> {
@@ -85,6 +89,8 @@ struct Worker<'a> {
     home_since: Option<Watch>,
     /// The partition of others that was worked on last.
     taken_last: Option<Partition>,
+    /// When it was last looked whether follow-ups wait.
+    looked: Watch,
 }
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
@@ -103,7 +109,8 @@ pub fn work(
     let (worker, body) = (options.index, badge.body().clone());
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
-    let bench = Bench { runner, tools, stop, grace: options.grace, workers: options.workers, rows: 64, died: 0 };
+    let (grace, workers) = (options.grace, options.workers);
+    let bench = Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false };
     let mut worker = Worker {
         store,
         options,
@@ -116,6 +123,7 @@ pub fn work(
         busy_since: None,
         home_since: None,
         taken_last: None,
+        looked: Watch::start(),
     };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
@@ -123,9 +131,10 @@ pub fn work(
         log::info!("{released} parked tasks are ready again: their job is known now");
     }
     log::info!("worker starts pid={}", std::process::id());
-    let stuck = worker.run()?;
-    if stuck {
-        return Ok(Summary::Stuck);
+    if let Some(summary) = worker.run()? {
+        // The job still runs. Until the process has ended, whoever looks is to find this worker alive.
+        std::mem::forget(worker.badge);
+        return Ok(summary);
     }
     let (settled, died) = (worker.settled, worker.bench.died);
     worker.store.retire(worker.badge)?;
@@ -134,14 +143,14 @@ pub fn work(
 }
 
 impl Worker<'_> {
-    /// The loop. Answers whether a job is stuck.
-    fn run(&mut self) -> Result<bool> {
+    /// The loop. Answers how it ends when a job does not let go.
+    fn run(&mut self) -> Result<Option<Summary>> {
         let mut idle = Watch::start();
         while self.bench.stop.level() == Level::GoOn {
             let step = self.patiently(Worker::step)?;
             match step {
                 Some(Step::Worked) => idle = Watch::start(),
-                Some(Step::Stuck) => return Ok(true),
+                Some(Step::Stuck(summary)) => return Ok(Some(summary)),
                 Some(Step::AllDone) if self.options.mode == Mode::Drain => break,
                 Some(step @ (Step::AllDone | Step::OthersWork)) => {
                     let span = match self.options.mode {
@@ -162,7 +171,7 @@ impl Worker<'_> {
         self.held = None;
         self.store.pass_lookout(self.options.workers);
         self.patiently(Worker::fold_all)?;
-        Ok(false)
+        Ok(None)
     }
 
     /// How long to stay: for `linger` after the last work and after the last tick, so that workers whom cron keeps
@@ -200,6 +209,9 @@ impl Worker<'_> {
             self.store.ring(&waiting, self.options.workers);
         }
         self.fold_when_due()?;
+        if self.bench.spreads || self.looked.left_of(SPREAD_AFTER).is_zero() {
+            self.spread()?;
+        }
         // The home partition stays held while it has work, for a while: no look at the others is needed then.
         if self.home_since.is_none_or(|since| !since.left_of(HOME_TURN).is_zero())
             && let Some(hold) = self.held.take()
@@ -209,7 +221,7 @@ impl Worker<'_> {
         }
         let waiting = self.store.waiting()?;
         if waiting.is_empty() {
-            return Ok(Step::AllDone);
+            return Ok(if self.spread()? { Step::Worked } else { Step::AllDone });
         }
         let mut at_others = Vec::new();
         for partition in self.in_turn(waiting)? {
@@ -275,7 +287,8 @@ impl Worker<'_> {
                 self.store.pass_lookout(self.options.workers);
                 return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
                     Claimed::Settled => Step::Worked,
-                    Claimed::Stuck => Step::Stuck,
+                    Claimed::Stuck => Step::Stuck(Summary::Stuck),
+                    Claimed::Overran => Step::Stuck(Summary::Overran),
                 }));
             }
         }
@@ -316,6 +329,15 @@ impl Worker<'_> {
         Ok(())
     }
 
+    /// Inserts the next of the follow-ups that wait, whoever's they are; whether there were any.
+    fn spread(&mut self) -> Result<bool> {
+        self.looked = Watch::start();
+        let touched = self.store.spread()?;
+        self.bench.spreads = touched.is_some();
+        self.store.ring(touched.as_deref().unwrap_or_default(), self.options.workers);
+        Ok(touched.is_some())
+    }
+
     fn fold_all(&mut self) -> Result<()> {
         while self.bench.stop.level() != Level::BreakOff && self.store.fold(FOLD_ROWS)?.is_some_and(|n| n > 0) {}
         Ok(())
@@ -347,5 +369,5 @@ enum Step {
     /// What is ready is in partitions that others hold.
     OthersWork,
     /// A job does not let go.
-    Stuck,
+    Stuck(Summary),
 }

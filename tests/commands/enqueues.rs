@@ -23,7 +23,7 @@ fn what_is_not_said_has_a_default() {
     let mut wanted = json!({
         "id": 1, "job": "noop", "param": "", "codec": "json", "priority": 0, "status": "ready", "attempt": 0,
         "max_attempts": null, "run_at": null, "unique_key": null, "started_at": null, "finished_at": null,
-        "worker": null, "result": null, "error": null, "cause": null, "partition": 1,
+        "worker": null, "result": null, "error": null, "cause": null, "parent": null, "partition": 1,
     });
     wanted["created_at"] = row["created_at"].clone();
     assert_eq!(row, wanted);

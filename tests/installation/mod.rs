@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Installation {
     dir: TempDir,
+    program: PathBuf,
 }
 
 /// What a command said, and how it ended.
@@ -57,15 +58,26 @@ impl Said {
 impl Installation {
     /// A folder with nothing in it.
     pub(crate) fn empty() -> Installation {
-        Installation { dir: tempfile::Builder::new().prefix("rowmill-e2e-").tempdir().unwrap() }
+        Installation::empty_of(Path::new(env!("CARGO_BIN_EXE_rowmill")))
+    }
+
+    /// The same, to be used with another program.
+    fn empty_of(program: &Path) -> Installation {
+        let dir = tempfile::Builder::new().prefix("rowmill-e2e-").tempdir().unwrap();
+        Installation { dir, program: program.to_path_buf() }
+    }
+
+    /// A folder with this configuration, and its database, for a program with jobs of its own.
+    pub(crate) fn of(program: &Path, config: &str) -> Installation {
+        let installation = Installation::empty_of(program);
+        installation.write("rowmill.toml", config);
+        installation.run(&["migrate"]).well();
+        installation
     }
 
     /// A folder with this configuration, and its database.
     pub(crate) fn new(config: &str) -> Installation {
-        let installation = Installation::empty();
-        installation.write("rowmill.toml", config);
-        installation.run(&["migrate"]).well();
-        installation
+        Installation::of(Path::new(env!("CARGO_BIN_EXE_rowmill")), config)
     }
 
     /// The folder, behind all links.
@@ -102,7 +114,7 @@ impl Installation {
 
     /// The program, to be called in the folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rowmill"));
+        let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.folder()).env_remove("ROWMILL_DATABASE").stdin(Stdio::null());
         command
     }

@@ -131,7 +131,7 @@ impl Scene {
     /// Settles one task, which must be committed.
     pub(crate) fn settle(&mut self, hold: &Hold, task: Taken, settlement: Settlement) -> Verdict {
         match self.store.settle(hold, &[settled(task, settlement)], &[]).unwrap() {
-            Settling::Committed(verdicts) if verdicts.len() == 1 => verdicts[0],
+            Settling::Committed(mut verdicts) if verdicts.len() == 1 => verdicts.remove(0),
             other => panic!("one verdict was due, not {other:?}"),
         }
     }
@@ -211,7 +211,7 @@ pub(crate) fn keyed(key: &str) -> NewTask {
 
 /// A finished run.
 pub(crate) fn settled((_, right): Taken, settlement: Settlement) -> Settled {
-    Settled { right, ended: Ended { settlement, started_at_ms: RAN.0, finished_at_ms: RAN.1 } }
+    Settled { right, ended: Ended { settlement, started_at_ms: RAN.0, finished_at_ms: RAN.1, company: None } }
 }
 
 /// A task in hand, with the right to settle it.

@@ -94,7 +94,7 @@ fn charge(
         tx.prepare_cached(charge)?.execute(params![id, attempt, cause.text(), cause.word()])?;
         return Ok(());
     }
-    let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms };
+    let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
     settle::take_key(tx, &Right { partition, priority, id, keyed })?;
     settle::write_row(tx, id, badge.index, &ended, None)
 }

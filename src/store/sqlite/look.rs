@@ -67,7 +67,7 @@ pub(super) fn casualties(store: &mut Sqlite, since_ms: Millis) -> Result<(u64, u
 }
 
 const COLUMNS: &str = "id, job, param, codec, priority, status, attempt, max_attempts, run_at, unique_key, created_at,
-                       started_at, finished_at, worker, result, error, cause";
+                       started_at, finished_at, worker, result, error, cause, parent";
 
 pub(super) fn task(store: &mut Sqlite, id: i64) -> Result<Option<Row>> {
     let plan = store.plan()?;
@@ -128,6 +128,7 @@ fn read_row(r: &rusqlite::Row<'_>, plan: &Plan) -> Result<Row> {
         result: bytes(14)?,
         error: text(15)?,
         cause: text(16)?,
+        parent: r.get(17)?,
         partition: plan.partition_of(id),
     })
 }

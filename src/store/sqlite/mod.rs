@@ -10,9 +10,12 @@ mod badge;
 mod bell;
 mod body;
 mod claim;
+mod company;
 mod enqueue;
 mod fold;
+mod followup;
 mod gate;
+mod guard;
 mod hold;
 mod identity;
 mod lock;
@@ -34,7 +37,7 @@ mod tests;
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::*;
-use crate::task::{Generation, NewTask, Partition, Plan, Right, Settlement, Task};
+use crate::task::{Delivery, Generation, NewTask, Partition, Plan, Right, Settlement, Task};
 use rusqlite::{Connection, ErrorCode};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -57,6 +60,8 @@ pub struct Sqlite {
     gate: gate::Gate,
     wal: write::Wal,
     bell: bell::Bell,
+    guard: guard::Guard,
+    durability: Durability,
 }
 
 impl Sqlite {
@@ -153,12 +158,17 @@ impl Store for Sqlite {
         right: &Right,
         attempts_charged: u32,
         started_at_ms: Millis,
+        delivery: Delivery,
     ) -> Result<Claiming> {
-        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms)
+        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms, delivery)
     }
 
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
         claim::settle_claim(self, claim, ended)
+    }
+
+    fn last_word(&mut self, claim: &Claim, word: LastWord) -> Result<()> {
+        claim::last_word(self, claim, word)
     }
 
     fn lost_claims(&mut self) -> Result<Vec<LostClaim>> {
@@ -175,6 +185,10 @@ impl Store for Sqlite {
 
     fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
         settle::settle(self, hold, settled, orphans)
+    }
+
+    fn spread(&mut self) -> Result<Option<Vec<Partition>>> {
+        followup::spread(self)
     }
 
     fn fold(&mut self, limit: usize) -> Result<Option<usize>> {

@@ -4,7 +4,7 @@
 //! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
 //! words and never touched.
 
-use super::{Sqlite, bell, gate, lock, place, pulse, write};
+use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     }
     let during = |e: Error| e.during(file.display());
     place::refuse(&file)?;
-    let conn = connect(&file).map_err(during)?;
+    let mut conn = connect(&file).map_err(during)?;
     // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
     let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
     let version = version.map_err(during)?;
@@ -47,7 +47,9 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let run = PathBuf::from(run);
     lock::make_folder(&run)?;
     let gate = gate::Gate::open(&run)?;
-    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell: bell::Bell::default(), file, run, gate };
+    let guard = guard::Guard::over(&mut conn)?;
+    let (wal, bell) = (write::Wal::beside(&file), bell::Bell::default());
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)

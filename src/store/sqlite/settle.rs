@@ -4,8 +4,9 @@
 //! touched, costs the delete of one clustered key and the insert of one clustered outcome. Everything else (a retry, a
 //! death, a key to free, a row that an application changed meanwhile) is written into its row of `queue` at once.
 //! The key always moves before the status, because the triggers refuse a status that its key contradicts.
+//! A group in which some tasks have company goes by way of [`company`].
 
-use super::Sqlite;
+use super::{Sqlite, company};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Ended, Hold, Settled, Settling, Verdict};
@@ -13,19 +14,31 @@ use crate::task::{Cause, Right, Settlement};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
-    store.write(|tx| {
-        if !is_held(tx, hold)? {
-            return Ok(Settling::Lost);
-        }
-        let mut verdicts = Vec::with_capacity(settled.len());
-        for one in settled {
-            verdicts.push(settle_one(tx, hold, one)?);
-        }
-        for orphan in orphans {
-            leave_order(tx, orphan, orphan.priority)?;
-        }
-        Ok(Settling::Committed(verdicts))
-    })
+    if settled.iter().any(|one| one.ended.company.is_some()) {
+        return company::settle(store, hold, settled, orphans);
+    }
+    store.write(|tx| settle_group(tx, hold, settled, orphans, &mut |tx, one| settle_one(tx, hold, one)))
+}
+
+/// Settles a group in a transaction of the caller's, each task by `settle`.
+pub(super) fn settle_group(
+    tx: &Transaction<'_>,
+    hold: &Hold,
+    settled: &[Settled],
+    orphans: &[Right],
+    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Verdict>,
+) -> Result<Settling> {
+    if !is_held(tx, hold)? {
+        return Ok(Settling::Lost);
+    }
+    let mut verdicts = Vec::with_capacity(settled.len());
+    for one in settled {
+        verdicts.push(settle(tx, one)?);
+    }
+    for orphan in orphans {
+        leave_order(tx, orphan, orphan.priority)?;
+    }
+    Ok(Settling::Committed(verdicts))
 }
 
 /// Whether the hold is still good.
@@ -36,7 +49,7 @@ pub(super) fn is_held(tx: &Transaction<'_>, hold: &Hold) -> Result<bool> {
     Ok(epoch == Some(hold.epoch))
 }
 
-fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
+pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
     let right = &one.right;
     if one.ended.settlement == Settlement::Untouched {
         return Ok(Verdict::Written);

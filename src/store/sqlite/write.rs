@@ -7,6 +7,7 @@
 use super::{Sqlite, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
+use crate::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::ffi::OsString;
@@ -57,6 +58,18 @@ fn truncate(conn: &mut Connection) -> rusqlite::Result<bool> {
 }
 
 impl Sqlite {
+    /// The same with a commit that survives a power cut, whatever the setting is. Every commit before it does so too then,
+    /// since all of them stand in one log.
+    pub(super) fn write_for_good<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        if self.durability == Durability::Full {
+            return self.write(body);
+        }
+        self.conn.execute_batch("PRAGMA synchronous = FULL")?;
+        let written = self.write(body);
+        self.conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+        written
+    }
+
     /// Runs `body` in one write transaction: all of it is committed, or, when it answers an error, none.
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;

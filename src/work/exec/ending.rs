@@ -89,7 +89,7 @@ pub(super) fn ending(over: Over<'_>) -> Ending {
 
 fn done(written: Written) -> Ending {
     match written.result() {
-        Ok(result) => Ending::Answered(Outcome::Done { result }),
+        Ok(result) => Ending::Answered(result.map_or_else(Outcome::done, Outcome::with_result)),
         Err(length) => Ending::Failed(Cause::Error(format!(
             "it ended well, but its result on descriptor 3 has {length} bytes, and at most {RESULT} are kept; \
              write it to a file, and the file's name as the result"

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 fn result(script: &str, param: &[u8]) -> Option<Vec<u8>> {
     let seen = run_it(&sh(script), param);
-    let Ending::Answered(Outcome::Done { result }) = seen.ending else { panic!("{script}: {:?}", seen.ending) };
+    let Ending::Answered(Outcome::Done { result, .. }) = seen.ending else { panic!("{script}: {:?}", seen.ending) };
     result
 }
 
