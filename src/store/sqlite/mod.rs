@@ -197,6 +197,7 @@ impl Store for Sqlite {
     }
 
     fn listen(&mut self, index: u32) -> Result<()> {
+        self.wal.wait_as_worker(&self.conn)?;
         self.bell.listen(&self.run, self.wal.path(), index)
     }
 

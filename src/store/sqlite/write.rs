@@ -18,23 +18,33 @@ const TRUNCATE_AT: u64 = 32 << 20;
 const BACK_OFF: Duration = Duration::from_millis(20);
 /// How long a transaction of ours waits for an application's.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same in a worker: it tries again by itself, and looks in between whether it is told to stop.
+pub(super) const WORKER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches the length of the write-ahead log.
 #[derive(Debug)]
 pub(super) struct Wal {
     path: PathBuf,
     held_up: Option<Watch>,
+    /// How long this connection waits while the database is locked.
+    busy_timeout: Duration,
 }
 
 impl Wal {
     pub(super) fn beside(file: &Path) -> Wal {
         let mut name = OsString::from(file);
         name.push("-wal");
-        Wal { path: PathBuf::from(name), held_up: None }
+        Wal { path: PathBuf::from(name), held_up: None, busy_timeout: BUSY_TIMEOUT }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Waits no longer than a worker may while the database is locked.
+    pub(super) fn wait_as_worker(&mut self, conn: &Connection) -> Result<()> {
+        self.busy_timeout = WORKER_TIMEOUT;
+        Ok(conn.busy_timeout(WORKER_TIMEOUT)?)
     }
 
     /// Truncates the log when it is too long. A reader in the way puts it off; everything that could be copied back
@@ -44,16 +54,16 @@ impl Wal {
         if length < TRUNCATE_AT || self.held_up.is_some_and(|since| !since.left_of(BACK_OFF).is_zero()) {
             return;
         }
-        let busy = truncate(conn).unwrap_or(true);
+        let busy = truncate(conn, self.busy_timeout).unwrap_or(true);
         self.held_up = busy.then(Watch::start);
     }
 }
 
 /// One checkpoint that waits for nobody; whether something was in the way.
-fn truncate(conn: &Connection) -> rusqlite::Result<bool> {
+fn truncate(conn: &Connection, busy_timeout: Duration) -> rusqlite::Result<bool> {
     conn.busy_timeout(Duration::ZERO)?;
     let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.busy_timeout(busy_timeout)?;
     Ok(busy? != 0)
 }
 
