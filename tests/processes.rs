@@ -19,5 +19,6 @@ mod processes {
     mod lingering;
     mod stopped;
     mod thousands;
+    mod threads;
     mod ticks;
 }
