@@ -28,6 +28,7 @@ mod scene;
 mod contract {
     mod bell;
     mod changed;
+    mod claim;
     mod enqueue;
     mod fold;
     mod hold;
