@@ -35,6 +35,7 @@ mod contract {
     mod look;
     mod schedules;
     mod settle;
+    mod ticks;
     mod timer;
 
     use crate::scene::Scene;
