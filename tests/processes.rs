@@ -14,9 +14,14 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod deaths;
     mod drains;
+    mod idle;
     mod killed;
     mod lingering;
+    mod locked;
+    mod running;
+    mod spread;
     mod stopped;
     mod thousands;
     mod threads;
