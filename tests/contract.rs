@@ -28,12 +28,14 @@ mod scene;
 mod contract {
     mod bell;
     mod changed;
+    mod claim;
     mod enqueue;
     mod fold;
     mod hold;
     mod look;
     mod schedules;
     mod settle;
+    mod ticks;
     mod timer;
 
     use crate::scene::Scene;

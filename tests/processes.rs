@@ -14,12 +14,18 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod deaths;
     mod drains;
     mod frozen;
+    mod idle;
     mod killed;
     mod lingering;
+    mod locked;
+    mod running;
     mod scripts;
+    mod spread;
     mod stopped;
     mod thousands;
+    mod threads;
     mod ticks;
 }

@@ -171,7 +171,8 @@ pub trait Store: Look + Operate + Send {
     fn release_known(&mut self, jobs: &[&str]) -> Result<usize>;
 
     /// Begins to listen as worker `index`, whose liveness lock the caller has. Until then [`sleep`](Self::sleep) only
-    /// sees commits once a second.
+    /// sees commits once a second. From now on a write waits for a second at most while the database is locked: a worker
+    /// tries again by itself, and has to hear in between that it is told to stop.
     fn listen(&mut self, index: u32) -> Result<()>;
 
     /// Sleeps in the kernel until somebody rings, another process commits, `span` is over, or `stop` becomes readable.

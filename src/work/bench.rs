@@ -80,12 +80,8 @@ impl Bench {
         let mut told = false;
         let mut stopping: Option<Watch> = None;
         loop {
-            if self.stop.level() != Level::GoOn {
-                stopping.get_or_insert_with(Watch::start);
-            }
-            let grace_is_over = stopping.is_some_and(|since| since.left_of(self.grace).is_zero());
             match write(self) {
-                Err(e) if e.kind() == Kind::TryAgain && self.stop.level() != Level::BreakOff && !grace_is_over => {
+                Err(e) if e.kind() == Kind::TryAgain && !self.is_over(&mut stopping) => {
                     if !std::mem::replace(&mut told, true) {
                         log::warn!("{tasks} tasks wait to be written: {e}");
                     }
@@ -94,6 +90,16 @@ impl Bench {
                 }
                 other => return other,
             }
+        }
+    }
+
+    /// Whether what runs or waits is to be given up: the worker is told to break off, or was told to stop (since
+    /// `stopping`, as far as the caller has noticed) and the grace is over.
+    pub(super) fn is_over(&self, stopping: &mut Option<Watch>) -> bool {
+        match self.stop.level() {
+            Level::GoOn => false,
+            Level::Finish => stopping.get_or_insert_with(Watch::start).left_of(self.grace).is_zero(),
+            Level::BreakOff => true,
         }
     }
 

@@ -78,6 +78,9 @@ impl Desk {
         state.called_back = false;
         state.over = false;
         state.broken_off = false;
+        // What an earlier batch has left behind is settled by nobody, and holds up nothing.
+        state.finished.clear();
+        state.unsettled = None;
         silence(&self.over);
         silence(&self.abandon);
     }

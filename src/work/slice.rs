@@ -37,6 +37,8 @@ pub(super) enum Slice {
     Claimed(usize, Claim),
     /// The partition has a new holder.
     Lost,
+    /// The batch was broken off, and a job does not let go.
+    Stuck,
 }
 
 impl Bench {
@@ -62,7 +64,14 @@ impl Bench {
         let (tasks, rights): (Vec<Task>, VecDeque<Right>) = tasks.into_iter().unzip();
         let run = Run { hold, badge, rights, orphans: batch.orphans, wanted: tasks.len(), watch: Watch::start() };
         self.runner.run(tasks, Some(Arc::clone(hold.note())))?;
-        self.see_through(store, run)
+        let slice = self.see_through(store, run);
+        if slice.is_err() {
+            // What still runs is not left to itself: once the hold ends, its task may be run by somebody else.
+            if let Slice::Stuck = self.abandon()? {
+                return Ok(Slice::Stuck);
+            }
+        }
+        slice
     }
 
     /// Settles what finishes until the batch is over, or its last task is claimed.
@@ -133,10 +142,16 @@ impl Bench {
     /// be running the same tasks, and nothing of it may be taken for a later batch's.
     fn abandon(&mut self) -> Result<Slice> {
         self.runner.desk.break_off();
+        let mut stopping: Option<Watch> = None;
         loop {
             self.wait(SETTLE_AFTER, false)?;
             if self.runner.desk.take().1 {
                 return Ok(Slice::Lost);
+            }
+            if self.stop.level() != Level::GoOn
+                && stopping.get_or_insert_with(Watch::start).left_of(self.grace).is_zero()
+            {
+                return Ok(Slice::Stuck);
             }
             if !self.runner.is_alive() {
                 return Err(Error::failed("the runner's thread has ended"));

@@ -137,7 +137,11 @@ pub fn work(
         return Ok(summary);
     }
     let (settled, died) = (worker.settled, worker.bench.died);
-    worker.store.retire(worker.badge)?;
+    match worker.store.retire(worker.badge) {
+        // The next look finds it dead.
+        Err(e) if e.kind() == Kind::TryAgain => log::warn!("worker ends without taking leave: {e}"),
+        other => other?,
+    }
     log::info!("worker ends settled={settled} died={died}");
     Ok(Summary::Ended { settled, died })
 }
@@ -274,6 +278,11 @@ impl Worker<'_> {
         let at_home = partition.index == self.options.index;
         match slice {
             Slice::Lost => return Ok(Some(Step::Worked)),
+            Slice::Stuck => {
+                // Until the process ends, nobody else is to run what does not let go.
+                self.held = Some(hold);
+                return Ok(Some(Step::Stuck(Summary::Stuck)));
+            }
             Slice::Settled(0) => {
                 self.busy_since = None;
                 self.home_since = None;

@@ -3,7 +3,7 @@
 //! Bystanders with fresh outcomes are folded along, which is the verb's business; the scene still holds every reader's
 //! view of them, and everything about the others, against what it was.
 
-use crate::scene::{HOME, PARTITIONS, RAN, Scene, done, hold_as, laws, settled, task};
+use crate::scene::{HOME, PARTITIONS, RAN, Scene, done, hold_as, laws, patiently, settled, task};
 use rowmill::task::{NewTask, Partition, Settlement};
 
 on_every_backend!(
@@ -11,6 +11,7 @@ on_every_backend!(
     nothing_fresh_is_nothing_folded,
     folds_of_bounded_steps_reach_everything,
     a_fold_step_writes_the_lowest_ids_of_all_partitions,
+    a_fold_step_is_bounded_in_bytes_of_results,
     one_process_folds_at_a_time,
     a_deleted_row_takes_its_fresh_outcome_along,
     a_fold_takes_the_error_of_earlier_attempts_away,
@@ -77,6 +78,30 @@ fn a_fold_step_writes_the_lowest_ids_of_all_partitions(s: &mut Scene) {
     let fresh = "SELECT min(id) FROM rowmill_settled";
     let last = format!("SELECT count(*) FROM queue WHERE status = 'done' AND id >= ({fresh})");
     assert_eq!(s.number(&last), 0, "a row beyond the lowest fresh outcome was folded already");
+}
+
+/// A step that took as many results as rows would hold all of them in memory, and in one transaction.
+fn a_fold_step_is_bounded_in_bytes_of_results(s: &mut Scene) {
+    s.expect_folds();
+    s.store.fold(1000).unwrap();
+    let (each, large) = (25, vec![b'x'; 1 << 20]);
+    let tasks = vec![NewTask { priority: 20, ..task("subject") }; each * PARTITIONS as usize];
+    let ids: Vec<i64> = s.store.enqueue(&tasks).unwrap().iter().map(|e| e.id()).collect();
+    for index in 0..PARTITIONS {
+        let hold = patiently(|| hold_as(s.store.as_mut(), Partition { index, ..HOME }, index));
+        let batch = s.store.fetch(&hold, each).unwrap().tasks;
+        let result = || Settlement::Done { attempt: 1, result: Some(large.clone()) };
+        let batch: Vec<_> = batch.into_iter().map(|t| settled(t, result())).collect();
+        s.store.settle(&hold, &batch, &[]).unwrap();
+    }
+    let mut steps = Vec::new();
+    while steps.last() != Some(&0) {
+        steps.push(s.store.fold(4_000).unwrap().unwrap());
+    }
+    // 8 MiB together, and from each partition the one that passes its share.
+    assert!(steps.iter().all(|folded| *folded <= 8 + PARTITIONS as usize), "{steps:?}");
+    assert_eq!(steps.iter().sum::<usize>(), 100);
+    assert!(ids.iter().all(|id| s.stored_status(*id) == "done"));
 }
 
 fn one_process_folds_at_a_time(s: &mut Scene) {

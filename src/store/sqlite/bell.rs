@@ -56,6 +56,8 @@ struct Lookout {
     /// The other workers: readable when they end, so that what they had in hand is seen to at once.
     peers: Vec<OwnedFd>,
     peers_since: Option<Watch>,
+    /// The dead of the last look, about whom the worker loop knows.
+    gone: Vec<i64>,
 }
 
 impl Bell {
@@ -125,7 +127,9 @@ impl Bell {
         let mut look_again = LOOK;
         loop {
             pulse::beat();
-            self.look_for_peers(conn)?;
+            if self.look_for_peers(conn)? {
+                return Ok(Woken::Rung);
+            }
             let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
             if std::mem::replace(&mut self.seen, version) != version {
                 let close_together = watch.elapsed() < SPREAD * 4;
@@ -171,7 +175,7 @@ impl Bell {
         // Read by the others, who would only look a second later if it could not be written.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         self.other_lookout = None;
-        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None });
+        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None, gone: Vec::new() });
         true
     }
 
@@ -182,15 +186,18 @@ impl Bell {
         }
     }
 
-    /// The lookout looks once a second who the other workers are.
-    fn look_for_peers(&mut self, conn: &Connection) -> Result<()> {
-        if let Some(lookout) = &mut self.lookout
-            && lookout.peers_since.is_none_or(|since| since.left_of(LOOK).is_zero())
-        {
-            lookout.peers = badge::watch_all(conn)?;
-            lookout.peers_since = Some(Watch::start());
+    /// The lookout looks once a second who the other workers are. Whether one has died whom nobody watched: it may have
+    /// come and gone between two looks.
+    fn look_for_peers(&mut self, conn: &Connection) -> Result<bool> {
+        let Some(lookout) = &mut self.lookout else { return Ok(false) };
+        if lookout.peers_since.is_some_and(|since| !since.left_of(LOOK).is_zero()) {
+            return Ok(false);
         }
-        Ok(())
+        let (living, gone) = badge::watch_all(conn)?;
+        let news = gone.iter().any(|incarnation| !lookout.gone.contains(incarnation));
+        (lookout.peers, lookout.gone) = (living, gone);
+        lookout.peers_since = Some(Watch::start());
+        Ok(news)
     }
 
     fn wait(&mut self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {

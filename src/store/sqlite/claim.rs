@@ -6,7 +6,8 @@
 use super::badge::{Standing, standing};
 use super::company::{self, Failure};
 use super::settle::{self, Row};
-use super::{Sqlite, body};
+use super::{Sqlite, body, timer};
+use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LastWord, LostClaim, Verdict};
 use crate::task::{Cause, Delivery, Ending, Right, Settlement, Task};
@@ -92,25 +93,38 @@ fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Optio
     if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
         return Ok(None);
     }
-    let status: Option<String> =
-        tx.prepare_cached("SELECT status FROM queue WHERE id = ?1")?.query_row([claim.id], |r| r.get(0)).optional()?;
-    match status.as_deref() {
-        Some("running") => {}
-        Some("cancelled") => return Ok(Some(Verdict::Cancelled)),
+    let look = "SELECT status, coalesce(run_at, 0) FROM queue WHERE id = ?1";
+    let row = tx.prepare_cached(look)?.query_row([claim.id], |r| Ok((r.get::<_, String>(0)?, r.get(1)?)));
+    let (status, run_at) = row.optional()?.unwrap_or_default();
+    match status.as_str() {
+        "running" => {}
+        "cancelled" => return Ok(Some(Verdict::Cancelled)),
         _ => return Ok(Some(Verdict::Gone)),
     }
+    let now_ms = ended.finished_at_ms;
     match ended.settlement {
-        Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None)?,
-        Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(Cause::WorkerDied))?,
-        _ => settle::write_row(tx, claim.id, claim.worker, ended, None)?,
+        Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None, now_ms)?,
+        Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(Cause::WorkerDied), now_ms)?,
+        // Whenever it began is past: a time that lies ahead is one to which an application put it off meanwhile.
+        _ => settle::write_row(tx, claim.id, claim.worker, ended, Some(run_at))?,
+    }
+    if let Settlement::Parked { .. } = ended.settlement {
+        // The claim has charged an attempt that never was.
+        let uncharge = "UPDATE queue SET attempt = ?2 WHERE id = ?1";
+        tx.prepare_cached(uncharge)?.execute(params![claim.id, claim.attempts_charged])?;
     }
     Ok(Some(Verdict::Written))
 }
 
-/// Makes a running row ready again.
-fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>) -> Result<()> {
-    let priority = tx.prepare_cached("SELECT priority FROM queue WHERE id = ?1")?.query_row([id], |r| r.get(0))?;
-    super::timer::make_ready(tx, &super::plan(tx)?, id, priority)?;
+/// Makes a running row ready again, or delayed when an application has put it off meanwhile.
+fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>, now_ms: Millis) -> Result<()> {
+    let look = "SELECT priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
+    let (priority, run_at) = tx.prepare_cached(look)?.query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    if run_at > now_ms {
+        timer::make_delayed(tx, id, run_at)?;
+    } else {
+        timer::make_ready(tx, &super::plan(tx)?, id, priority)?;
+    }
     let say = "UPDATE queue SET attempt = ?2, error = ?3, cause = ?4 WHERE id = ?1";
     let (text, word) = (cause.as_ref().map(|c| c.text()), cause.as_ref().map(|c| c.word()));
     tx.prepare_cached(say)?.execute(params![id, attempt, text, word])?;

@@ -7,6 +7,7 @@
 use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -38,17 +39,22 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     }
     let during = |e: Error| e.during(file.display());
     place::refuse(&file)?;
+    let wal = write::Wal::beside(&file);
+    let log_is_left = std::fs::metadata(wal.path()).is_ok_and(|log| log.len() > 0);
     let mut conn = connect(&file).map_err(during)?;
+    // The last one who closes a database moves what its log holds into it; in a foreign one that is not for us to do.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left)?;
     // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
     let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
     let version = version.map_err(during)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let mut run = OsString::from(&file);
     run.push("-run");
     let run = PathBuf::from(run);
     lock::make_folder(&run)?;
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
-    let (wal, bell) = (write::Wal::beside(&file), bell::Bell::default());
+    let bell = bell::Bell::default();
     let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;

@@ -73,9 +73,10 @@ pub(super) fn begin(run: &Path, index: u32, pid: i64, pid_start: i64) -> Result<
     for (word, value) in words[1..5].iter().zip([At::Work as i64, pid, pid_start, pid_namespace()]) {
         word.store(value, Ordering::SeqCst);
     }
-    words[0].store(now_ms(), Ordering::SeqCst);
-    // A second worker of one process (in a test) has no pulse of its own, and is never killed for lack of one.
-    let _ = OWN.set(pulse);
+    // A second worker of one process has no pulse of its own, and is never killed for lack of one.
+    if OWN.set(pulse).is_ok() {
+        beat();
+    }
     Ok(())
 }
 
@@ -94,8 +95,8 @@ pub(super) fn at(place: At) {
     }
 }
 
-/// Called by SQLite while an application has the database locked: waiting is getting on. Gives up after about the
-/// busy timeout, with pauses that grow to 25 ms.
+/// Called by SQLite while an application has the database locked: waiting is getting on. The pauses grow to 25 ms. It
+/// gives up after about 30 s; in a worker, which tries again by itself, after one, so that it hears when it is to stop.
 pub(super) fn busy(tries: i32) -> bool {
     beat();
     FOREIGN.store(true, Ordering::Relaxed);
@@ -103,7 +104,7 @@ pub(super) fn busy(tries: i32) -> bool {
     let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: pause_ms * 1_000_000 };
     // An interruption only makes the pause shorter.
     let _ = rustix::event::poll(&mut [], Some(&pause));
-    tries < 1_200
+    tries < if OWN.get().is_some() { 50 } else { 1_200 }
 }
 
 /// Whether the database was found locked since this was last asked. Behind the write gate, only an application can have

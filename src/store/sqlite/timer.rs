@@ -57,7 +57,7 @@ pub(super) fn enter_order(tx: &Transaction<'_>, plan: &Plan, id: i64, priority: 
 }
 
 /// Puts a row's key into the delayed order, then says so in the row.
-fn make_delayed(tx: &Transaction<'_>, id: i64, run_at: Millis) -> Result<()> {
+pub(super) fn make_delayed(tx: &Transaction<'_>, id: i64, run_at: Millis) -> Result<()> {
     let key = "INSERT OR IGNORE INTO rowmill_delayed (run_at, id) VALUES (?1, ?2)";
     tx.prepare_cached(key)?.execute(params![run_at, id])?;
     tx.prepare_cached("UPDATE queue SET status = 'delayed' WHERE id = ?1")?.execute([id])?;
