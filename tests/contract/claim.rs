@@ -4,8 +4,9 @@
 //! by its worker or by whoever finds that worker dead; a machine that went down charges nobody.
 
 use crate::scene::{FAR_MS, HOME, RAN, Scene, dead, done, laws, parked, patiently, retried, task};
+use rowmill::Delivery;
 use rowmill::store::{Badge, Claim, Claiming, Ended, Verdict};
-use rowmill::task::{NewTask, Settlement};
+use rowmill::task::{Cause, Ending, NewTask, Settlement};
 
 on_every_backend!(
     a_claimed_task_is_written_as_running,
@@ -27,7 +28,7 @@ fn claimed(s: &mut Scene, asked: NewTask, act: &str) -> (i64, Badge, Claim) {
     let (task, right) = s.store.fetch(&hold, 1).unwrap().tasks.remove(0);
     assert_eq!(task.id, id);
     s.sql(&act.replace("{id}", &id.to_string()));
-    match s.store.claim(&hold, &badge, &right, task.attempts_charged, RAN.0).unwrap() {
+    match s.store.claim(&hold, &badge, &right, task.attempts_charged, RAN.0, Delivery::AtLeastOnce).unwrap() {
         Claiming::Claimed(claim) => (id, badge, claim),
         Claiming::Lost => panic!("nobody else holds it"),
     }
@@ -38,7 +39,7 @@ fn subject() -> NewTask {
 }
 
 fn ended(settlement: Settlement) -> Ended {
-    Ended { settlement, started_at_ms: RAN.0, finished_at_ms: RAN.1 }
+    Ended { settlement, started_at_ms: RAN.0, finished_at_ms: RAN.1, company: None }
 }
 
 fn suspect() -> Settlement {
@@ -77,7 +78,7 @@ fn a_claim_without_its_hold_is_lost(s: &mut Scene) {
     let (_, right) = s.store.fetch(&hold, 1).unwrap().tasks.remove(0);
     s.sql("UPDATE rowmill_partition SET epoch = epoch + 1 WHERE partition = 1");
     let before = s.raw(id);
-    assert_eq!(s.store.claim(&hold, &badge, &right, 0, RAN.0).unwrap(), Claiming::Lost);
+    assert_eq!(s.store.claim(&hold, &badge, &right, 0, RAN.0, Delivery::AtLeastOnce).unwrap(), Claiming::Lost);
     assert_eq!((s.raw(id), s.number("SELECT count(*) FROM rowmill_claim")), (before, 0));
 }
 
@@ -169,7 +170,8 @@ fn the_claim_of_a_dead_worker_is_settled_once(s: &mut Scene) {
     drop(badge);
     let mut other = s.another();
     let lost = patiently(|| Some(other.lost_claims().unwrap()).filter(|lost| !lost.is_empty()));
-    assert_eq!((lost.len(), lost[0].task.id, lost[0].task.attempts_charged, lost[0].power_cut), (1, id, 0, false));
+    let died = Ending::Failed(Cause::WorkerDied);
+    assert_eq!((lost.len(), lost[0].task.id, lost[0].task.attempts_charged, lost[0].ending.clone()), (1, id, 0, died));
     assert_eq!(other.settle_claim(&lost[0].claim, &ended(suspect())).unwrap(), Some(Verdict::Written));
     let after = s.raw(id);
     assert_eq!(s.store.settle_claim(&claim, &ended(done())).unwrap(), None, "a late finisher settles nothing");
@@ -182,7 +184,7 @@ fn a_power_cut_charges_no_claim(s: &mut Scene) {
     // Whoever has the same pid and lock now is another process than the one that claimed.
     s.sql("UPDATE rowmill_worker SET boot = 'an earlier one'");
     let lost = s.another().lost_claims().unwrap();
-    assert_eq!((lost.len(), lost[0].power_cut), (1, true));
+    assert_eq!((lost.len(), lost[0].ending.clone()), (1, Ending::PowerCut));
     let settled = s.another().settle_claim(&lost[0].claim, &ended(Settlement::Untouched)).unwrap();
     assert_eq!((settled, s.status(id), s.keys(id)), (Some(Verdict::Written), "ready", vec!["ready at 1".to_string()]));
     let row = s.store.task(id).unwrap().unwrap();

@@ -8,6 +8,7 @@ use rowmill::cron::Cron;
 use rowmill::error::Kind;
 use rowmill::schedule::{Entry, Ticked, tick};
 use rowmill::task::NewTask;
+use std::time::Duration;
 
 on_every_backend!(
     a_schedule_is_back_in_time_after_a_clock_that_had_jumped_ahead,
@@ -19,6 +20,7 @@ on_every_backend!(
 /// Noon of the first of January 2030, UTC.
 const NOON_MS: i64 = 1_893_499_200_000;
 const MINUTE_MS: i64 = 60_000;
+const STALL: Duration = Duration::from_secs(30);
 
 fn entry(name: &str, job: &str) -> Entry {
     Entry {
@@ -38,8 +40,15 @@ fn pass(s: &mut Scene, entries: &[Entry], now_ms: i64) -> (rowmill::Result<Ticke
         started.push(index);
         Ok(())
     };
-    let ticked =
-        tick(s.store.as_mut(), entries, PARTITIONS, now_ms, &|task| panic!("task {} is blamed", task.id), &mut start);
+    let ticked = tick(
+        s.store.as_mut(),
+        entries,
+        PARTITIONS,
+        now_ms,
+        STALL,
+        &|lost| panic!("task {} is blamed", lost.task.id),
+        &mut start,
+    );
     (ticked, started)
 }
 
@@ -87,7 +96,7 @@ fn a_worker_that_cannot_be_started_is_said_after_the_rest_is_done(s: &mut Scene)
     let entries = [entry("a", "report")];
     pass(s, &entries, NOON_MS - MINUTE_MS).0.unwrap();
     let mut start = |_| Err(rowmill::Error::try_again("no more processes"));
-    let ticked = tick(s.store.as_mut(), &entries, PARTITIONS, NOON_MS, &|_| panic!("nobody died"), &mut start);
+    let ticked = tick(s.store.as_mut(), &entries, PARTITIONS, NOON_MS, STALL, &|_| panic!("nobody died"), &mut start);
     assert_eq!(ticked.unwrap_err().kind(), Kind::TryAgain);
     assert_eq!(s.number("SELECT count(*) FROM queue WHERE job = 'report'"), 1);
 }
