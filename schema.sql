@@ -180,7 +180,7 @@ CREATE VIEW task AS
     FROM queue q
     LEFT JOIN rowmill_settled s
       ON (s.generation, s.partition) = (SELECT g.generation, q.id % g.partitions FROM rowmill_generation g
-                                         WHERE g.first_id <= q.id ORDER BY g.generation DESC LIMIT 1)
+                                         WHERE g.first_id <= q.id ORDER BY g.first_id DESC LIMIT 1)
      AND s.id = q.id;
 
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
@@ -221,19 +221,19 @@ BEGIN
   UPDATE rowmill_ready SET priority = NEW.priority
    WHERE NEW.status = 'ready' AND NEW.priority <> OLD.priority
      AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
      AND priority = OLD.priority AND id = NEW.id;
   INSERT INTO rowmill_delayed (run_at, id)
     SELECT NEW.run_at, id FROM rowmill_ready
      WHERE NEW.status = 'ready'
        AND NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
        AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                       WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                       WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
        AND priority = NEW.priority AND id = NEW.id;
   DELETE FROM rowmill_ready
    WHERE NEW.status = 'ready'
      AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
      AND priority = NEW.priority AND id = NEW.id
      AND EXISTS (SELECT 1 FROM rowmill_delayed d WHERE d.run_at = NEW.run_at AND d.id = NEW.id);
   UPDATE queue SET status = 'delayed'
@@ -250,7 +250,7 @@ WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
  AND (OLD.status IN ('done', 'dead')
       OR EXISTS (SELECT 1 FROM rowmill_settled s
                   WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                                        WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                                        WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
                     AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(IGNORE);
@@ -261,7 +261,7 @@ WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND priority IN (OLD.priority, NEW.priority) AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND id = OLD.id;
   UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
@@ -275,7 +275,7 @@ WHEN NEW.status <> OLD.status AND NEW.status NOT IN ('done', 'cancelled')
  AND ((NEW.status = 'ready') <> EXISTS (
         SELECT 1 FROM rowmill_ready r
          WHERE (r.generation, r.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                               WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
            AND r.priority = NEW.priority AND r.id = OLD.id)
    OR (NEW.status = 'delayed') <> EXISTS (
         SELECT 1 FROM rowmill_delayed d WHERE d.run_at = coalesce(NEW.run_at, 0) AND d.id = OLD.id))
@@ -289,11 +289,11 @@ WHEN OLD.status <> 'done' AND OLD.status <> 'dead' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND priority = OLD.priority AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at = coalesce(OLD.run_at, 0) AND id = OLD.id;
   DELETE FROM rowmill_settled
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND id = OLD.id;
 END;

@@ -17,6 +17,7 @@ mod processes {
     mod drains;
     mod killed;
     mod lingering;
+    mod scaled;
     mod stopped;
     mod thousands;
     mod ticks;

@@ -107,6 +107,16 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
         workers: Option<u32>,
     },
+    /// Change N, the number of partitions and workers, while everything runs
+    #[command(
+        after_help = "Rows that are there keep their partition; new ones belong to the new N. When workers live here, \
+        those that are missing are started at once; those that are too many finish their rows and end."
+    )]
+    Scale {
+        /// The number, 1 to 4096
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        partitions: u32,
+    },
     /// Counts by status and job, living workers, next occurrences of schedules
     Status(FormatArgs),
     /// List tasks, newest first

@@ -9,6 +9,7 @@ mod children;
 mod demo;
 mod drain;
 mod enqueue;
+mod govern;
 mod setup;
 mod show;
 mod site;
@@ -89,6 +90,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
             work::work(&Site::find(&place, register)?, index, workers, drain, detached)
         }
         Command::Drain { workers } => drain::drain(&Site::find(&place, register)?, workers),
+        Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),
         Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),

@@ -3,7 +3,7 @@
 use super::site::{Site, stop_on_signals};
 use super::{Verdict, children};
 use crate::error::Result;
-use crate::schedule::tick as pass;
+use crate::schedule::{Launch, tick as pass};
 use crate::task::{Cause, Ending, Task, decide};
 use std::process::Child;
 use std::time::Duration;
@@ -28,11 +28,11 @@ pub(super) fn tick(site: &Site, workers: Option<u32>, wait: bool) -> Result<Verd
 /// One pass; answers the processes that it started.
 pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Option<u32>) -> Result<Vec<Child>> {
     let mut store = site.store()?;
+    let launch = launch(site, workers)?;
     let workers = match workers {
         Some(workers) => workers,
         None => store.plan()?.current().partitions,
     };
-    let launch = site.launch(&["--workers".into(), workers.to_string(), "--detached".into()])?;
     let mut children = Vec::new();
     let mut start = |index| {
         children.push(launch.start(index, journal)?);
@@ -45,4 +45,10 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
     };
     pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
     Ok(children)
+}
+
+/// How workers are started that outlive whoever starts them. Without a number of their own they follow N.
+pub(super) fn launch(site: &Site, workers: Option<u32>) -> Result<Launch> {
+    let fixed = workers.map(|workers| ["--workers".to_string(), workers.to_string()]);
+    site.launch(&fixed.into_iter().flatten().chain(["--detached".to_string()]).collect::<Vec<_>>())
 }

@@ -6,11 +6,13 @@
 //! means that nothing was changed and that the same call may be made again.
 
 mod answer;
+mod govern;
 mod hand;
 mod look;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
+pub use govern::Govern;
 pub use hand::{Badge, Batch, Body, Claim, Hold, Lock, LostClaim, Note};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 
@@ -30,8 +32,8 @@ pub enum Durability {
     Normal,
 }
 
-/// The verbs that the engine works with; what is only looked at stands in [`Look`].
-pub trait Store: Look + Send {
+/// The verbs that the engine works with; what is only looked at stands in [`Look`], what a person steers in [`Govern`].
+pub trait Store: Look + Govern + Send {
     /// The generations of this database. A read.
     fn plan(&mut self) -> Result<Plan>;
 

@@ -7,6 +7,7 @@
 mod bench;
 mod desk;
 pub mod exec;
+mod homes;
 mod job;
 mod report;
 mod runner;

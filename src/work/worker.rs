@@ -1,6 +1,7 @@
 //! The loop of one worker, and when it ends.
 
 use super::bench::{Bench, Claimed};
+use super::homes::Homes;
 use super::job::Registry;
 use super::runner::{Runner, Tools};
 use super::slice::Slice;
@@ -23,6 +24,8 @@ const FOLD_AFTER: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// A lookout that is busy for longer than this passes the post on.
 const LOOKOUT_BUSY: Duration = Duration::from_millis(5);
+/// How long a worker stays at one of its partitions before it looks whether another one of them waits for its turn.
+const TURN: Duration = Duration::from_millis(250);
 /// How long to wait after an error that passes by itself.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -38,10 +41,10 @@ pub enum Mode {
 /// What a worker is told.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Its index; partition `index` is its home.
+    /// Its index; the partitions whose index is the same, modulo the number of workers, are its homes.
     pub index: u32,
-    /// How many workers there are to be.
-    pub workers: u32,
+    /// How many workers there are to be; `None` for one for each partition, also when their number changes meanwhile.
+    pub workers: Option<u32>,
     /// When it ends.
     pub mode: Mode,
     /// How long running tasks have to finish when it is told to stop.
@@ -70,7 +73,11 @@ struct Worker<'a> {
     clock: Clock,
     bench: Bench,
     badge: Badge,
+    homes: Homes,
     held: Option<Hold>,
+    /// The partition that was taken last, and since when.
+    last: Option<Partition>,
+    turn: Watch,
     settled: u64,
     folding: bool,
     busy_since: Option<Watch>,
@@ -92,8 +99,21 @@ pub fn work(
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body };
     let runner = Runner::start(tools.clone())?;
     let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
-    let mut worker =
-        Worker { store, options, clock, bench, badge, held: None, settled: 0, folding: false, busy_since: None };
+    let homes = Homes::new(options.index, options.workers, &store.plan()?);
+    let mut worker = Worker {
+        store,
+        options,
+        clock,
+        bench,
+        badge,
+        homes,
+        held: None,
+        last: None,
+        turn: Watch::start(),
+        settled: 0,
+        folding: false,
+        busy_since: None,
+    };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
     if released > 0 {
@@ -120,6 +140,10 @@ impl Worker<'_> {
                 Some(Step::Worked) => idle = Watch::start(),
                 Some(Step::Stuck) => return Ok(true),
                 Some(Step::AllDone) if self.options.mode == Mode::Drain => break,
+                Some(Step::AllDone | Step::OthersWork) if self.homes.is_surplus() => {
+                    log::info!("this worker is not needed any more: there are {} now", self.homes.workers());
+                    break;
+                }
                 Some(Step::AllDone | Step::OthersWork) => {
                     let span = match self.options.mode {
                         Mode::Drain => DRAIN_LOOK,
@@ -133,7 +157,7 @@ impl Worker<'_> {
             }
         }
         self.held = None;
-        self.store.pass_lookout(self.options.workers);
+        self.store.pass_lookout(self.homes.workers());
         self.patiently(Worker::fold_all)?;
         Ok(false)
     }
@@ -159,43 +183,67 @@ impl Worker<'_> {
 
     fn step(&mut self) -> Result<Step> {
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;
-        self.store.ring(&touched, self.options.workers);
+        self.store.ring(&touched, self.homes.workers());
         if self.bench.recover(self.store)? > 0 {
             let waiting = self.store.waiting()?;
-            self.store.ring(&waiting, self.options.workers);
+            self.store.ring(&waiting, self.homes.workers());
         }
         self.fold_when_due()?;
-        // The home partition stays held while it has work: no look at the others is needed then.
-        if let Some(hold) = self.held.take_if(|h| h.partition().index == self.options.index)
+        // A home stays held while it has work and no other one waits: no look at the others is needed then.
+        if let Some(hold) = self.held.take()
+            && self.stays(&hold)?
             && let Some(step) = self.work_on(hold)?
         {
             return Ok(step);
         }
+        self.follow()?;
         let waiting = self.store.waiting()?;
-        if waiting.is_empty() {
+        let (own, others) = self.homes.order(waiting, self.last);
+        if own.is_empty() && others.is_empty() {
             return Ok(Step::AllDone);
         }
-        let home = self.options.index;
         let mut at_others = Vec::new();
-        let (own, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.index == home);
         for partition in own.into_iter().chain(others) {
             match self.take(partition)? {
                 Some(hold) => {
                     if let Some(step) = self.work_on(hold)? {
-                        self.store.ring(&at_others, self.options.workers);
+                        self.store.ring(&at_others, self.homes.workers());
                         return Ok(step);
                     }
                 }
                 None => at_others.push(partition),
             }
         }
-        self.store.ring(&at_others, self.options.workers);
+        self.store.ring(&at_others, self.homes.workers());
         Ok(Step::OthersWork)
+    }
+
+    /// Whether a home goes on being held: its turn is not over, or no other home has work.
+    fn stays(&mut self, hold: &Hold) -> Result<bool> {
+        if !self.turn.left_of(TURN).is_zero() {
+            return Ok(true);
+        }
+        self.turn = Watch::start();
+        self.follow()?;
+        let (own, _) = self.homes.order(self.store.waiting()?, self.last);
+        Ok(own.iter().all(|partition| *partition == hold.partition()))
+    }
+
+    /// Takes note of an N that has changed.
+    fn follow(&mut self) -> Result<()> {
+        let plan = self.store.plan()?;
+        if self.homes.follow(&plan) {
+            let (index, workers) = (self.options.index, self.homes.workers());
+            self.bench.tools.journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
+            log::info!("there are {workers} workers now");
+        }
+        Ok(())
     }
 
     /// Holds a partition, giving another one back first: whoever holds two while it runs a task starves one of them.
     fn take(&mut self, partition: Partition) -> Result<Option<Hold>> {
         self.held = None;
+        (self.last, self.turn) = (Some(partition), Watch::start());
         let (bench, now_ms) = (&self.bench, self.clock.now_ms());
         self.store.hold(partition, &self.badge, now_ms, &|task| bench.blame(task))
     }
@@ -204,7 +252,7 @@ impl Worker<'_> {
     fn work_on(&mut self, hold: Hold) -> Result<Option<Step>> {
         self.look_after_lookout();
         let slice = self.bench.slice(self.store, &hold, &self.badge)?;
-        let at_home = hold.partition().index == self.options.index;
+        let at_home = self.homes.is_own(hold.partition());
         let wanted = hold.note().take_wanted();
         match slice {
             Slice::Lost => return Ok(Some(Step::Worked)),
@@ -218,9 +266,9 @@ impl Worker<'_> {
                 self.settled += count as u64 + 1;
                 let partition = hold.partition();
                 drop(hold);
-                self.store.ring(&[partition], self.options.workers);
-                self.store.ring_wanted(wanted, self.options.workers);
-                self.store.pass_lookout(self.options.workers);
+                self.store.ring(&[partition], self.homes.workers());
+                self.store.ring_wanted(wanted, self.homes.workers());
+                self.store.pass_lookout(self.homes.workers());
                 return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
                     Claimed::Settled => Step::Worked,
                     Claimed::Stuck => Step::Stuck,
@@ -233,7 +281,7 @@ impl Worker<'_> {
             let partition = hold.partition();
             drop(hold);
             // Given back: whoever is at home there goes on, or whoever is idle.
-            self.store.ring(&[partition], self.options.workers);
+            self.store.ring(&[partition], self.homes.workers());
         }
         Ok(Some(Step::Worked))
     }
@@ -242,7 +290,7 @@ impl Worker<'_> {
     fn look_after_lookout(&mut self) {
         let busy = *self.busy_since.get_or_insert_with(Watch::start);
         if self.store.is_lookout() && busy.left_of(LOOKOUT_BUSY).is_zero() {
-            self.store.pass_lookout(self.options.workers);
+            self.store.pass_lookout(self.homes.workers());
         }
     }
 

@@ -12,6 +12,7 @@ mod body;
 mod claim;
 mod enqueue;
 mod fold;
+mod govern;
 mod hold;
 mod identity;
 mod lock;

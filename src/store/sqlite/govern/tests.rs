@@ -1,0 +1,81 @@
+//! Steering, verb by verb, with bystanders that must stay as they are.
+
+use super::*;
+use crate::store::sqlite::Create;
+use crate::store::{Durability, Store};
+use crate::task::{NewTask, Partition};
+use tempfile::TempDir;
+
+fn open(folder: &TempDir) -> Sqlite {
+    Sqlite::open(&folder.path().join("q.db"), Durability::Normal, Create::WithPartitions(4)).unwrap()
+}
+
+fn add(store: &mut Sqlite, job: &str) -> i64 {
+    store.enqueue(&[NewTask { job: job.into(), ..NewTask::default() }]).unwrap()[0].id()
+}
+
+fn generations(store: &Sqlite) -> Vec<(i64, i64, i64)> {
+    let all = "SELECT generation, first_id, partitions FROM rowmill_generation ORDER BY generation";
+    let mut query = store.conn.prepare(all).unwrap();
+    query.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).unwrap().map(|row| row.unwrap()).collect()
+}
+
+#[test]
+fn a_new_n_begins_after_the_last_id_ever_given() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let first = add(&mut store, "noop");
+    let gone = add(&mut store, "noop");
+    store.conn.execute("DELETE FROM queue WHERE id = ?1", [gone]).unwrap();
+    let (generation, changed) = store.scale(3).unwrap();
+    assert_eq!((generation.first_id, generation.partitions, changed), (gone + 1, 3, true));
+    assert_eq!(store.scale(3).unwrap(), (generation, false));
+    let third = add(&mut store, "noop");
+    let waiting = store.waiting().unwrap();
+    let there = [(1, u32::try_from(first % 4).unwrap()), (2, u32::try_from(third % 3).unwrap())];
+    assert_eq!(waiting, there.map(|(generation, index)| Partition { generation, index }));
+    assert_eq!(generations(&store), [(1, 0, 4), (2, gone + 1, 3)]);
+}
+
+#[test]
+fn a_generation_without_a_row_is_changed_in_place() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    assert!(store.scale(9).unwrap().1 && store.scale(5).unwrap().1);
+    assert_eq!(generations(&store), [(1, 0, 5)]);
+    add(&mut store, "noop");
+    assert!(store.scale(2).unwrap().1 && store.scale(7).unwrap().1);
+    assert_eq!(generations(&store), [(1, 0, 5), (2, 2, 7)]);
+    for wrong in [0, 4097] {
+        assert!(store.scale(wrong).is_err());
+    }
+    assert_eq!(generations(&store), [(1, 0, 5), (2, 2, 7)]);
+}
+
+#[test]
+fn a_hundred_generations_are_told_apart_in_every_statement() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let mut ids = Vec::new();
+    for n in 1..=100 {
+        store.scale(n).unwrap();
+        ids.push(add(&mut store, "noop"));
+    }
+    let plan = store.plan().unwrap();
+    // What the triggers wrote is what the plan says, for each id.
+    let keys = |store: &Sqlite| -> Vec<(i64, i64, u32)> {
+        let mut keys = store.conn.prepare("SELECT id, generation, partition FROM rowmill_ready ORDER BY id").unwrap();
+        keys.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).unwrap().map(|row| row.unwrap()).collect()
+    };
+    let keys = keys(&store);
+    assert_eq!(keys.len(), 100);
+    for (id, generation, index) in keys {
+        assert_eq!(plan.partition_of(id), Partition { generation, index });
+    }
+    // Moved and cancelled by an application, the keys of old generations are found again.
+    store.conn.execute("UPDATE queue SET priority = 5", []).unwrap();
+    let moved = "SELECT count(*) FROM rowmill_ready WHERE priority = 5";
+    assert_eq!(store.conn.query_row(moved, [], |r| r.get::<_, i64>(0)).unwrap(), 100);
+    store.conn.execute("UPDATE queue SET status = 'cancelled' WHERE id < ?1", [ids[50]]).unwrap();
+    assert_eq!(store.waiting().unwrap().len(), 50);
+}
