@@ -110,6 +110,20 @@ CREATE TABLE rowmill_worker (
   started_at  INTEGER NOT NULL
 );
 
+-- While a row is here nobody works, whatever cron does: a person has stopped everything, until one starts it again.
+CREATE TABLE rowmill_stop (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  since    INTEGER NOT NULL,
+  by_whom  TEXT NOT NULL         -- user@host
+);
+
+-- Jobs whose tasks are parked instead of run, until a person resumes them.
+CREATE TABLE rowmill_pause (
+  job      TEXT PRIMARY KEY,
+  since    INTEGER NOT NULL,
+  by_whom  TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task.
 CREATE TABLE rowmill_claim (
   id          INTEGER PRIMARY KEY,

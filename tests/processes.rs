@@ -15,6 +15,7 @@ mod needs;
 
 mod processes {
     mod drains;
+    mod held;
     mod killed;
     mod lingering;
     mod scaled;

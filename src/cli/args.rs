@@ -107,6 +107,22 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
         workers: Option<u32>,
     },
+    /// End all workers and keep them from working until `start`, whatever cron does
+    Stop {
+        /// Break off what runs, which is put back and costs no attempt
+        #[arg(long)]
+        now: bool,
+    },
+    /// Let workers work again after `stop`, and start them
+    Start,
+    /// Replace the workers one after the other, so that they see a new program or configuration
+    Restart {
+        /// Start that many instead of one for each partition, as in `tick --workers N`
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        workers: Option<u32>,
+    },
+    /// The living workers, and what each does
+    Workers(FormatArgs),
     /// Change N, the number of partitions and workers, while everything runs
     #[command(
         after_help = "Rows that are there keep their partition; new ones belong to the new N. When workers live here, \

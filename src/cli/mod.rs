@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod children;
+mod crew;
 mod demo;
 mod drain;
 mod enqueue;
@@ -90,6 +91,10 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
             work::work(&Site::find(&place, register)?, index, workers, drain, detached)
         }
         Command::Drain { workers } => drain::drain(&Site::find(&place, register)?, workers),
+        Command::Stop { now } => crew::stop(&Site::find(&place, register)?, now),
+        Command::Start => crew::start(&Site::find(&place, register)?),
+        Command::Restart { workers } => crew::restart(&Site::find(&place, register)?, workers),
+        Command::Workers(format) => crew::workers(&Site::find(&place, register)?, format.format),
         Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),

@@ -19,6 +19,10 @@ pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, d
     let journal = site.journal()?;
     let registry = Arc::new(site.registry()?);
     let mut store = site.store()?;
+    match site.refuse_stopped(store.as_mut()) {
+        Err(_) if detached => return Ok(Verdict::Well),
+        other => other?,
+    }
     let partitions = store.plan()?.current().partitions;
     if workers.is_none() && index >= partitions && !detached {
         return Err(Error::usage(format!("there are {partitions} workers, and the first is worker 0"))

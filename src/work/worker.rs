@@ -134,6 +134,7 @@ impl Worker<'_> {
     /// The loop. Answers whether a job is stuck.
     fn run(&mut self) -> Result<bool> {
         let mut idle = Watch::start();
+        self.patiently(Worker::follow)?;
         while self.bench.stop.level() == Level::GoOn {
             let step = self.patiently(Worker::step)?;
             match step {
@@ -197,6 +198,9 @@ impl Worker<'_> {
             return Ok(step);
         }
         self.follow()?;
+        if self.bench.stop.level() != Level::GoOn {
+            return Ok(Step::Worked);
+        }
         let waiting = self.store.waiting()?;
         let (own, others) = self.homes.order(waiting, self.last);
         if own.is_empty() && others.is_empty() {
@@ -229,8 +233,14 @@ impl Worker<'_> {
         Ok(own.iter().all(|partition| *partition == hold.partition()))
     }
 
-    /// Takes note of an N that has changed.
+    /// Takes note of an N that has changed, and of an order to stop, which counts even where no signal can be sent.
     fn follow(&mut self) -> Result<()> {
+        if let Some(order) = self.store.stopped()?
+            && self.bench.stop.level() == Level::GoOn
+        {
+            log::info!("{} has ordered to stop", order.by_whom);
+            self.bench.stop.request();
+        }
         let plan = self.store.plan()?;
         if self.homes.follow(&plan) {
             let (index, workers) = (self.options.index, self.homes.workers());

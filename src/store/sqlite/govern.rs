@@ -1,10 +1,11 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, plan};
+use super::{Sqlite, badge, identity, plan};
+use crate::clock::Millis;
 use crate::error::{Error, Result};
-use crate::store::Govern;
+use crate::store::{Claimed, Govern, Hand, Order};
 use crate::task::Generation;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 impl Govern for Sqlite {
     fn scale(&mut self, partitions: u32) -> Result<(Generation, bool)> {
@@ -13,6 +14,60 @@ impl Govern for Sqlite {
         }
         self.write(|tx| scale(tx, partitions))
     }
+
+    fn stop(&mut self, by_whom: &str, now_ms: Millis) -> Result<Order> {
+        self.write(|tx| {
+            let order = "INSERT INTO rowmill_stop (one, since, by_whom) VALUES (1, ?1, ?2) ON CONFLICT DO NOTHING";
+            tx.execute(order, params![now_ms, by_whom])?;
+            stopped(tx)?.ok_or_else(|| Error::failed("the order to stop was not written"))
+        })
+    }
+
+    fn start(&mut self) -> Result<Option<Order>> {
+        self.write(|tx| {
+            let order = stopped(tx)?;
+            tx.execute("DELETE FROM rowmill_stop", [])?;
+            Ok(order)
+        })
+    }
+
+    fn stopped(&mut self) -> Result<Option<Order>> {
+        stopped(&self.conn)
+    }
+
+    fn crew(&mut self) -> Result<Vec<Hand>> {
+        let mut crew = Vec::new();
+        for info in badge::workers(self)? {
+            let newest = "SELECT incarnation, pid, pid_start FROM rowmill_worker WHERE worker = ?1 AND boot = ?2
+                           ORDER BY incarnation DESC LIMIT 1";
+            let place = params![info.index, identity::this_boot()?];
+            let mut query = self.conn.prepare_cached(newest)?;
+            let newest = query.query_row(place, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional()?;
+            let mut hand = Hand { info, process: None, claimed: None };
+            if let Some((incarnation, pid, pid_start)) = newest
+                && i64::from(hand.info.pid) == pid
+            {
+                hand.process = identity::watch(pid, Some(pid_start));
+                hand.claimed = claimed(&self.conn, incarnation)?;
+            }
+            crew.push(hand);
+        }
+        Ok(crew)
+    }
+}
+
+fn stopped(conn: &Connection) -> Result<Option<Order>> {
+    let mut query = conn.prepare_cached("SELECT since, by_whom FROM rowmill_stop")?;
+    Ok(query.query_row([], |r| Ok(Order { since: r.get(0)?, by_whom: r.get(1)? })).optional()?)
+}
+
+/// The task that a worker process has claimed: it has one at a time.
+fn claimed(conn: &Connection, incarnation: i64) -> Result<Option<Claimed>> {
+    let look = "SELECT c.id, q.job, c.claimed_at FROM rowmill_claim c LEFT JOIN queue q ON q.id = c.id
+                 WHERE c.incarnation = ?1";
+    let mut query = conn.prepare_cached(look)?;
+    let read = |r: &rusqlite::Row<'_>| Ok(Claimed { task: r.get(0)?, job: r.get(1)?, since: r.get(2)? });
+    Ok(query.query_row([incarnation], read).optional()?)
 }
 
 fn scale(tx: &Transaction<'_>, partitions: u32) -> Result<(Generation, bool)> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::sqlite::Create;
-use crate::store::{Durability, Store};
+use crate::store::{Durability, Look, Store};
 use crate::task::{NewTask, Partition};
 use tempfile::TempDir;
 
@@ -78,4 +78,41 @@ fn a_hundred_generations_are_told_apart_in_every_statement() {
     assert_eq!(store.conn.query_row(moved, [], |r| r.get::<_, i64>(0)).unwrap(), 100);
     store.conn.execute("UPDATE queue SET status = 'cancelled' WHERE id < ?1", [ids[50]]).unwrap();
     assert_eq!(store.waiting().unwrap().len(), 50);
+}
+
+#[test]
+fn the_first_order_to_stop_stands_until_it_is_taken_back() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, mut other) = (open(&folder), open(&folder));
+    let bystander = add(&mut store, "noop");
+    assert_eq!((store.stopped().unwrap(), store.start().unwrap()), (None, None));
+    let order = Order { since: 7, by_whom: "ann@here".to_string() };
+    assert_eq!(store.stop("ann@here", 7).unwrap(), order);
+    assert_eq!(other.stop("bob@there", 8).unwrap(), order);
+    assert_eq!(other.stopped().unwrap(), Some(order.clone()));
+    assert_eq!(other.start().unwrap(), Some(order));
+    assert_eq!(store.stopped().unwrap(), None);
+    assert_eq!(store.task(bystander).unwrap().unwrap().status.word(), "ready");
+}
+
+#[test]
+fn the_crew_is_who_lives_with_what_it_has_claimed() {
+    let folder = TempDir::new().unwrap();
+    let (mut store, mut other) = (open(&folder), open(&folder));
+    let (id, bystander) = (add(&mut store, "noop"), add(&mut store, "noop"));
+    assert!(store.crew().unwrap().is_empty());
+    let (me, second) = (store.enlist(0, 5).unwrap().unwrap(), other.enlist(1, 6).unwrap().unwrap());
+    let place = store.plan().unwrap().partition_of(id);
+    let hold = store.hold(place, &me, 5, &|_| panic!("nobody is to blame")).unwrap().unwrap();
+    let (task, right) = store.fetch(&hold, 1).unwrap().tasks.remove(0);
+    store.claim(&hold, &me, &right, task.attempts_charged, 9).unwrap();
+    let crew = other.crew().unwrap();
+    assert_eq!(crew.iter().map(|hand| hand.info.index).collect::<Vec<_>>(), [0, 1]);
+    assert!(crew.iter().all(|hand| hand.process.is_some()), "this process is both of them");
+    assert_eq!(crew[0].claimed, Some(Claimed { task: id, job: Some("noop".into()), since: 9 }));
+    assert_eq!(crew[1].claimed, None);
+    drop(me);
+    assert_eq!(other.crew().unwrap().len(), 1);
+    drop(second);
+    assert_eq!(store.task(bystander).unwrap().unwrap().status.word(), "ready");
 }
