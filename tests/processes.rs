@@ -18,6 +18,7 @@ mod processes {
     mod held;
     mod killed;
     mod lingering;
+    mod paused;
     mod scaled;
     mod stopped;
     mod thousands;

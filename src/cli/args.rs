@@ -123,6 +123,16 @@ pub(super) enum Command {
     },
     /// The living workers, and what each does
     Workers(FormatArgs),
+    /// Keep the tasks of a job from running: they are parked until `resume`; those that run go on
+    Pause {
+        /// The name of the job
+        job: String,
+    },
+    /// Let the tasks of a paused job run again
+    Resume {
+        /// The name of the job
+        job: String,
+    },
     /// Change N, the number of partitions and workers, while everything runs
     #[command(
         after_help = "Rows that are there keep their partition; new ones belong to the new N. When workers live here, \

@@ -95,6 +95,8 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Start => crew::start(&Site::find(&place, register)?),
         Command::Restart { workers } => crew::restart(&Site::find(&place, register)?, workers),
         Command::Workers(format) => crew::workers(&Site::find(&place, register)?, format.format),
+        Command::Pause { job } => govern::pause(&Site::find(&place, register)?, &job),
+        Command::Resume { job } => govern::resume(&Site::find(&place, register)?, &job),
         Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),

@@ -13,6 +13,7 @@ struct Seen {
     partitions: u32,
     crew: Vec<Hand>,
     stopped: Option<Order>,
+    paused: Vec<(String, Order)>,
     oldest_ready: Option<i64>,
     schedules: Vec<Schedule>,
     now_ms: i64,
@@ -35,6 +36,7 @@ fn look(site: &Site, store: &mut dyn Store) -> Result<Seen> {
         partitions: store.plan()?.current().partitions,
         crew: store.crew()?,
         stopped: store.stopped()?,
+        paused: store.paused()?,
         oldest_ready: store.oldest_ready()?,
         schedules: store.schedules()?,
         now_ms: site.clock.now_ms(),
@@ -50,6 +52,8 @@ fn as_json(seen: &Seen) -> Value {
     object.insert("workers".to_string(), seen.crew.iter().map(crew::as_json).collect());
     let order = |order: &Order| json!({ "since": order.since, "by": order.by_whom });
     object.insert("stopped".to_string(), json!(seen.stopped.as_ref().map(order)));
+    let pause = |(job, order): &(String, Order)| json!({ "job": job, "since": order.since, "by": order.by_whom });
+    object.insert("paused".to_string(), seen.paused.iter().map(pause).collect());
     let job = |of: &std::collections::BTreeMap<Status, u64>| -> Map<String, Value> {
         of.iter().map(|(status, count)| (status.word().to_string(), json!(count))).collect()
     };
@@ -70,6 +74,10 @@ fn as_table(site: &Site, seen: &Seen) -> String {
     text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
     if let Some(order) = &seen.stopped {
         text += &format!("{}: `rowmill start` ends that\n", crew::words(order, zone));
+    }
+    for (job, order) in &seen.paused {
+        let (since, by) = (show::time(order.since, zone), show::excerpt(order.by_whom.as_bytes(), 80));
+        text += &format!("{} is paused since {since} by {by}\n", show::excerpt(job.as_bytes(), 80));
     }
     if let Some(oldest) = seen.oldest_ready {
         text += &format!("oldest ready task has waited {}\n", show::span(seen.now_ms - oldest));

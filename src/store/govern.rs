@@ -1,11 +1,12 @@
-//! The verbs by which a person steers the whole: how many partitions there are, and whether anybody works.
+//! The verbs by which a person steers the whole: how many partitions there are, whether anybody works,
+//! and on which jobs.
 //!
 //! What they write is small, and stays until a person takes it back; whoever works reads it at its next look.
 
-use super::WorkerInfo;
+use super::{Hold, WorkerInfo};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::task::Generation;
+use crate::task::{Generation, Partition, Right};
 use std::os::fd::OwnedFd;
 
 /// The verbs that steer.
@@ -31,6 +32,33 @@ pub trait Govern {
     /// The order to stop, if there is one. A read of one row.
     fn stopped(&mut self) -> Result<Option<Order>>;
 
+    /// Keeps the tasks of a job from running: whoever fetches one parks it instead, with the cause `paused`. Those in
+    /// hand run to their end. The job need not be known here. Answers the order that holds: an earlier one stands.
+    ///
+    /// Safe to repeat: yes, because the first order stands.
+    fn pause(&mut self, job: &str, by_whom: &str, now_ms: Millis) -> Result<Order>;
+
+    /// Takes a pause back; answers it, `None` when there was none. The parked tasks are released by
+    /// [`release_paused`](Self::release_paused).
+    ///
+    /// Safe to repeat: yes, because there is nothing to take back then.
+    fn resume(&mut self, job: &str) -> Result<Option<Order>>;
+
+    /// Makes tasks of a job ready that were parked because it was paused: the first `limit` with an id above `after`, in
+    /// one transaction. When fewer are answered, no further ones are left.
+    ///
+    /// Safe to repeat: yes, because only parked rows change.
+    fn release_paused(&mut self, job: &str, after: i64, limit: usize) -> Result<Released>;
+
+    /// The paused jobs, by name.
+    fn paused(&mut self) -> Result<Vec<(String, Order)>>;
+
+    /// Parks fetched tasks of paused jobs in one transaction, charging nothing. One whose job was resumed meanwhile, or
+    /// that an application changed, stays as it is. Answers how many were parked; `None` when the hold is lost.
+    ///
+    /// Safe to repeat: yes, because a task that is parked has no key any more.
+    fn park_paused(&mut self, hold: &Hold, rights: &[Right]) -> Result<Option<usize>>;
+
     /// The living workers of this host, by index, each with its process and with the task that it has claimed.
     fn crew(&mut self) -> Result<Vec<Hand>>;
 }
@@ -42,6 +70,17 @@ pub struct Order {
     pub since: Millis,
     /// Who gave it: `user@host`.
     pub by_whom: String,
+}
+
+/// What a release came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Released {
+    /// How many tasks became ready.
+    pub count: usize,
+    /// The highest id of them, to go on after.
+    pub last_id: i64,
+    /// The partitions that have work by it.
+    pub partitions: Vec<Partition>,
 }
 
 /// A living worker, as whoever has to do with its process sees it.

@@ -123,4 +123,6 @@ pub struct Batch {
     pub tasks: Vec<(Task, Right)>,
     /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
     pub orphans: Vec<Right>,
+    /// Tasks of paused jobs: to be parked, not run.
+    pub paused: Vec<Right>,
 }

@@ -43,10 +43,18 @@ impl Bench {
     /// Works on one batch of the held partition.
     pub(super) fn slice(&mut self, store: &mut dyn Store, hold: &Hold, badge: &Badge) -> Result<Slice> {
         let batch = store.fetch(hold, self.rows.clamp(8, BATCH_ROWS))?;
+        if !batch.paused.is_empty() {
+            let Some(parked) = self.insist(batch.paused.len(), |_| store.park_paused(hold, &batch.paused))? else {
+                return Ok(Slice::Lost);
+            };
+            log::info!("{parked} tasks of paused jobs are parked");
+        }
         let mut tasks = batch.tasks;
         if tasks.is_empty() {
+            // Others may stand behind those that were parked.
+            self.rows = self.rows.max(batch.paused.len() * 2);
             return match batch.orphans.is_empty() || self.settle(store, hold, Vec::new(), &batch.orphans)? {
-                true => Ok(Slice::Settled(0)),
+                true => Ok(Slice::Settled(batch.paused.len())),
                 false => Ok(Slice::Lost),
             };
         }

@@ -1,10 +1,10 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, badge, identity, plan};
+use super::{Sqlite, badge, identity, pause, plan};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
-use crate::store::{Claimed, Govern, Hand, Order};
-use crate::task::Generation;
+use crate::store::{Claimed, Govern, Hand, Hold, Order, Released};
+use crate::task::{Generation, Right};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 impl Govern for Sqlite {
@@ -33,6 +33,26 @@ impl Govern for Sqlite {
 
     fn stopped(&mut self) -> Result<Option<Order>> {
         stopped(&self.conn)
+    }
+
+    fn pause(&mut self, job: &str, by_whom: &str, now_ms: Millis) -> Result<Order> {
+        pause::pause(self, job, by_whom, now_ms)
+    }
+
+    fn resume(&mut self, job: &str) -> Result<Option<Order>> {
+        pause::resume(self, job)
+    }
+
+    fn release_paused(&mut self, job: &str, after: i64, limit: usize) -> Result<Released> {
+        pause::release(self, job, after, limit)
+    }
+
+    fn paused(&mut self) -> Result<Vec<(String, Order)>> {
+        pause::all(&self.conn)
+    }
+
+    fn park_paused(&mut self, hold: &Hold, rights: &[Right]) -> Result<Option<usize>> {
+        pause::park(self, hold, rights)
     }
 
     fn crew(&mut self) -> Result<Vec<Hand>> {

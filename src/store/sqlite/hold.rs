@@ -4,7 +4,7 @@
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
 
 use super::notes::Notes;
-use super::{Sqlite, body, lock, settle};
+use super::{Sqlite, body, lock, pause, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -100,6 +100,7 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
                   FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
                  WHERE r.generation = ?1 AND r.partition = ?2
                  ORDER BY r.priority DESC, r.id LIMIT ?3";
+    let paused = pause::jobs(&store.conn)?;
     let mut query = store.conn.prepare_cached(next)?;
     let partition = hold.partition;
     let mut rows = query.query(params![partition.generation, partition.index, limit as i64])?;
@@ -107,8 +108,12 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)? };
-        if row.get_ref(2)?.as_str_or_null().unwrap_or_default().is_none() {
+        let Some(job) = row.get_ref(2)?.as_str_or_null().unwrap_or_default() else {
             batch.orphans.push(right);
+            continue;
+        };
+        if paused.iter().any(|paused| paused == job) {
+            batch.paused.push(right);
             continue;
         }
         let task = read_task(row, right.id)?;

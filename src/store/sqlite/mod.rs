@@ -19,6 +19,7 @@ mod lock;
 mod look;
 mod notes;
 mod open;
+mod pause;
 mod schedules;
 mod settle;
 mod timer;

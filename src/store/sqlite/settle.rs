@@ -70,7 +70,7 @@ fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdic
 }
 
 /// Takes a key out of the order; whether it was there.
-fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
+pub(super) fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
     let leave = "DELETE FROM rowmill_ready WHERE generation = ?1 AND partition = ?2 AND priority = ?3 AND id = ?4";
     let p = right.partition;
     Ok(tx.prepare_cached(leave)?.execute(params![p.generation, p.index, priority, right.id])? == 1)

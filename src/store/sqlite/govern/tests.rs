@@ -116,3 +116,42 @@ fn the_crew_is_who_lives_with_what_it_has_claimed() {
     drop(second);
     assert_eq!(store.task(bystander).unwrap().unwrap().status.word(), "ready");
 }
+
+#[test]
+fn a_paused_job_is_parked_when_it_is_fetched_and_released_in_steps() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    store.scale(1).unwrap();
+    let ids: Vec<i64> = (0..5).map(|_| add(&mut store, "mail")).collect();
+    let bystander = add(&mut store, "noop");
+    let order = store.pause("mail", "ann@here", 7).unwrap();
+    assert_eq!(store.pause("mail", "bob@there", 8).unwrap(), order);
+    assert_eq!(store.paused().unwrap(), [("mail".to_string(), order.clone())]);
+    assert!(store.pause("", "ann@here", 7).is_err());
+    let me = store.enlist(0, 5).unwrap().unwrap();
+    let place = store.plan().unwrap().partition_of(bystander);
+    let hold = store.hold(place, &me, 5, &|_| panic!("nobody is to blame")).unwrap().unwrap();
+    let batch = store.fetch(&hold, 100).unwrap();
+    assert_eq!(batch.tasks.iter().map(|(task, _)| task.id).collect::<Vec<_>>(), [bystander]);
+    // An application moves one of them meanwhile: that one is left to the next fetch.
+    store.conn.execute("UPDATE queue SET priority = 9 WHERE id = ?1", [ids[4]]).unwrap();
+    assert_eq!(store.park_paused(&hold, &batch.paused).unwrap(), Some(4));
+    assert_eq!(store.park_paused(&hold, &batch.paused).unwrap(), Some(0));
+    let row = store.task(ids[0]).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt, row.cause.as_deref()), ("parked", 0, Some("paused")));
+    assert_eq!(store.task(ids[4]).unwrap().unwrap().status.word(), "ready");
+    assert_eq!(store.task(bystander).unwrap().unwrap().status.word(), "ready");
+    assert_eq!(store.release_known(&["mail"]).unwrap(), 0, "that it is known does not resume it");
+    // Fetched while paused, parked after the resume: it stays ready.
+    let late = store.fetch(&hold, 100).unwrap().paused;
+    assert_eq!(late.len(), 1);
+    assert_eq!((store.resume("mail").unwrap(), store.resume("mail").unwrap()), (Some(order), None));
+    assert_eq!(store.park_paused(&hold, &late).unwrap(), Some(0));
+    let first = store.release_paused("mail", 0, 3).unwrap();
+    assert_eq!((first.count, first.last_id, &first.partitions[..]), (3, ids[2], &[place][..]));
+    assert_eq!(store.release_paused("mail", first.last_id, 3).unwrap().count, 1);
+    assert_eq!(store.release_paused("mail", 0, 3).unwrap().count, 0);
+    assert_eq!(store.fetch(&hold, 100).unwrap().tasks.len(), 6);
+    let row = store.task(ids[0]).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt, row.error, row.cause), ("ready", 0, None, None));
+}
