@@ -160,6 +160,16 @@ CREATE TABLE rowmill_settled (
   PRIMARY KEY (generation, partition, id)
 ) WITHOUT ROWID;
 
+-- How many tasks of a job became final on a day (days since 1970-01-01, in UTC), counted by the transaction in which they
+-- did. What is deleted afterwards stays counted.
+CREATE TABLE rowmill_history (
+  day    INTEGER NOT NULL,
+  job    TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status = 'done' OR status = 'dead' OR status = 'cancelled'),
+  count  INTEGER NOT NULL,
+  PRIMARY KEY (day, job, status)
+) WITHOUT ROWID;
+
 -- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
 CREATE TABLE rowmill_schedule (
   name     TEXT PRIMARY KEY,
@@ -280,6 +290,14 @@ BEGIN
   DELETE FROM rowmill_delayed WHERE run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND id = OLD.id;
   UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
    WHERE id = OLD.id AND finished_at IS NULL;
+  -- (Not an upsert: an UPDATE OR REPLACE by an application would hand its way of resolving conflicts on to it.)
+  INSERT INTO rowmill_history (day, job, status, count)
+    SELECT CAST(julianday('now') - 2440587.5 AS INTEGER), OLD.job, 'cancelled', 0
+     WHERE NOT EXISTS (SELECT 1 FROM rowmill_history
+                        WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job
+                          AND status = 'cancelled');
+  UPDATE rowmill_history SET count = count + 1
+   WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job AND status = 'cancelled';
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.

@@ -133,6 +133,8 @@ pub(super) enum Command {
         /// The name of the job
         job: String,
     },
+    /// How many tasks became final, by day, job and status; days are UTC
+    History(HistoryArgs),
     /// Change N, the number of partitions and workers, while everything runs
     #[command(
         after_help = "Rows that are there keep their partition; new ones belong to the new N. When workers live here, \
@@ -210,6 +212,15 @@ pub(super) struct TasksArgs {
     /// At most that many
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// That many days up to today
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(super) days: u32,
     #[command(flatten)]
     pub(super) format: FormatArgs,
 }

@@ -11,6 +11,7 @@ mod demo;
 mod drain;
 mod enqueue;
 mod govern;
+mod history;
 mod setup;
 mod show;
 mod site;
@@ -97,6 +98,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Workers(format) => crew::workers(&Site::find(&place, register)?, format.format),
         Command::Pause { job } => govern::pause(&Site::find(&place, register)?, &job),
         Command::Resume { job } => govern::resume(&Site::find(&place, register)?, &job),
+        Command::History(args) => history::history(&Site::find(&place, register)?, &args),
         Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),

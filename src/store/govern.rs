@@ -6,7 +6,7 @@
 use super::{Hold, WorkerInfo};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::task::{Generation, Partition, Right};
+use crate::task::{Generation, Partition, Right, Status};
 use std::os::fd::OwnedFd;
 
 /// The verbs that steer.
@@ -59,6 +59,10 @@ pub trait Govern {
     /// Safe to repeat: yes, because a task that is parked has no key any more.
     fn park_paused(&mut self, hold: &Hold, rights: &[Right]) -> Result<Option<usize>>;
 
+    /// How many tasks became final, from the day `from_day` on: days since 1970-01-01 in UTC, then job and status. A
+    /// read of these counts only; rows that were deleted since are in them.
+    fn history(&mut self, from_day: i64) -> Result<Vec<DayCount>>;
+
     /// The living workers of this host, by index, each with its process and with the task that it has claimed.
     fn crew(&mut self) -> Result<Vec<Hand>>;
 }
@@ -70,6 +74,19 @@ pub struct Order {
     pub since: Millis,
     /// Who gave it: `user@host`.
     pub by_whom: String,
+}
+
+/// How many tasks of a job became final in one way on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayCount {
+    /// Days since 1970-01-01, in UTC.
+    pub day: i64,
+    /// The name of the job.
+    pub job: String,
+    /// `done`, `dead` or `cancelled`.
+    pub status: Status,
+    /// How many.
+    pub count: u64,
 }
 
 /// What a release came to.

@@ -44,6 +44,9 @@ fn a_stop_holds_against_everybody_until_the_start() {
     within(BOUND, "all rows to be done", || (here.done() == ROWS).then_some(()));
     assert_eq!(here.count("attempt = 1"), i64::try_from(ROWS).unwrap());
     assert!(here.json(&["status"])["stopped"].is_null());
+    let days = here.json(&["history", "--days", "2"]);
+    let done: u64 = days.as_array().unwrap().iter().map(|day| day["done"].as_u64().unwrap()).sum();
+    assert_eq!(done, ROWS, "{days}");
 }
 
 #[test]

@@ -4,8 +4,9 @@
 //! task first takes the claim away; whoever finds it gone has lost. So a worker that was taken for dead settles nothing.
 
 use super::badge::{Standing, standing};
+use super::history::Tally;
 use super::settle::{self, Row};
-use super::{Sqlite, body};
+use super::{Sqlite, body, look};
 use crate::error::Result;
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LostClaim, Verdict};
 use crate::task::{Right, Settlement, Task};
@@ -47,20 +48,23 @@ pub(super) fn settle_claim(store: &mut Sqlite, claim: &Claim, ended: &Ended) -> 
         if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
             return Ok(None);
         }
-        let status: Option<String> = tx
-            .prepare_cached("SELECT status FROM queue WHERE id = ?1")?
-            .query_row([claim.id], |r| r.get(0))
+        let row: Option<(String, String)> = tx
+            .prepare_cached("SELECT status, job FROM queue WHERE id = ?1")?
+            .query_row([claim.id], |r| Ok((r.get(0)?, look::text_of(r, 1)?.unwrap_or_default())))
             .optional()?;
-        match status.as_deref() {
-            Some("running") => {}
-            Some("cancelled") => return Ok(Some(Verdict::Cancelled)),
+        let job = match row {
+            Some((status, job)) if status == "running" => job,
+            Some((status, _)) if status == "cancelled" => return Ok(Some(Verdict::Cancelled)),
             _ => return Ok(Some(Verdict::Gone)),
-        }
+        };
         match ended.settlement {
             Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None)?,
             Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(crate::task::Cause::WorkerDied))?,
             _ => settle::write_row(tx, claim.id, claim.worker, ended, None)?,
         }
+        let mut tally = Tally::default();
+        tally.add(&job, ended);
+        tally.write(tx)?;
         Ok(Some(Verdict::Written))
     })
 }

@@ -1,9 +1,9 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, badge, identity, pause, plan};
+use super::{Sqlite, badge, history, identity, look, pause, plan};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
-use crate::store::{Claimed, Govern, Hand, Hold, Order, Released};
+use crate::store::{Claimed, DayCount, Govern, Hand, Hold, Order, Released};
 use crate::task::{Generation, Right};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -55,6 +55,10 @@ impl Govern for Sqlite {
         pause::park(self, hold, rights)
     }
 
+    fn history(&mut self, from_day: i64) -> Result<Vec<DayCount>> {
+        history::since(&self.conn, from_day)
+    }
+
     fn crew(&mut self) -> Result<Vec<Hand>> {
         let mut crew = Vec::new();
         for info in badge::workers(self)? {
@@ -86,7 +90,7 @@ fn claimed(conn: &Connection, incarnation: i64) -> Result<Option<Claimed>> {
     let look = "SELECT c.id, q.job, c.claimed_at FROM rowmill_claim c LEFT JOIN queue q ON q.id = c.id
                  WHERE c.incarnation = ?1";
     let mut query = conn.prepare_cached(look)?;
-    let read = |r: &rusqlite::Row<'_>| Ok(Claimed { task: r.get(0)?, job: r.get(1)?, since: r.get(2)? });
+    let read = |r: &rusqlite::Row<'_>| Ok(Claimed { task: r.get(0)?, job: look::text_of(r, 1)?, since: r.get(2)? });
     Ok(query.query_row([incarnation], read).optional()?)
 }
 

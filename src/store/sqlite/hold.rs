@@ -3,6 +3,7 @@
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
 
+use super::history::Tally;
 use super::notes::Notes;
 use super::{Sqlite, body, lock, pause, settle};
 use crate::clock::Millis;
@@ -90,8 +91,12 @@ fn charge(
         return Ok(());
     }
     let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms };
-    settle::take_key(tx, &Right { partition, priority, id, keyed })?;
-    settle::write_row(tx, id, badge.index, &ended, None)
+    let job = task.job.as_str().into();
+    let mut tally = Tally::default();
+    tally.add(&task.job, &ended);
+    settle::take_key(tx, &Right { partition, priority, id, keyed, job })?;
+    settle::write_row(tx, id, badge.index, &ended, None)?;
+    tally.write(tx)
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
@@ -105,10 +110,18 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
     let partition = hold.partition;
     let mut rows = query.query(params![partition.generation, partition.index, limit as i64])?;
     let mut batch = Batch::default();
+    let mut names = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)? };
-        let Some(job) = row.get_ref(2)?.as_str_or_null().unwrap_or_default() else {
+        let job = row.get_ref(2)?.as_str_or_null().unwrap_or_default();
+        let right = Right {
+            partition,
+            priority: row.get(0)?,
+            id: row.get(1)?,
+            keyed: row.get(7)?,
+            job: shared(&mut names, job.unwrap_or_default()),
+        };
+        let Some(job) = job else {
             batch.orphans.push(right);
             continue;
         };
@@ -124,6 +137,16 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
         }
     }
     Ok(batch)
+}
+
+/// One copy of each name in a batch, which has few.
+fn shared(names: &mut Vec<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.iter().rev().find(|known| ***known == *name) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = name.into();
+    names.push(Arc::clone(&new));
+    new
 }
 
 fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {

@@ -13,6 +13,7 @@ mod claim;
 mod enqueue;
 mod fold;
 mod govern;
+mod history;
 mod hold;
 mod identity;
 mod lock;

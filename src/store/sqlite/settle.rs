@@ -6,6 +6,7 @@
 //! The key always moves before the status, because the triggers refuse a status that its key contradicts.
 
 use super::Sqlite;
+use super::history::Tally;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Ended, Hold, Settled, Settling, Verdict};
@@ -18,9 +19,15 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
             return Ok(Settling::Lost);
         }
         let mut verdicts = Vec::with_capacity(settled.len());
+        let mut tally = Tally::default();
         for one in settled {
-            verdicts.push(settle_one(tx, hold, one)?);
+            let verdict = settle_one(tx, hold, one)?;
+            if verdict == Verdict::Written {
+                tally.add(&one.right.job, &one.ended);
+            }
+            verdicts.push(verdict);
         }
+        tally.write(tx)?;
         for orphan in orphans {
             leave_order(tx, orphan, orphan.priority)?;
         }

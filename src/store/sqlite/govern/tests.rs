@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::store::sqlite::Create;
-use crate::store::{Durability, Look, Store};
-use crate::task::{NewTask, Partition};
+use crate::store::{Claiming, Durability, Ended, Look, Settled, Store};
+use crate::task::{Cause, NewTask, Partition, Settlement, Status};
 use tempfile::TempDir;
 
 fn open(folder: &TempDir) -> Sqlite {
@@ -154,4 +154,44 @@ fn a_paused_job_is_parked_when_it_is_fetched_and_released_in_steps() {
     assert_eq!(store.fetch(&hold, 100).unwrap().tasks.len(), 6);
     let row = store.task(ids[0]).unwrap().unwrap();
     assert_eq!((row.status.word(), row.attempt, row.error, row.cause), ("ready", 0, None, None));
+}
+
+#[test]
+fn whatever_becomes_final_is_counted_once_on_its_day() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    store.scale(1).unwrap();
+    let ids: Vec<i64> = ["mail", "mail", "noop", "mail", "mail"].map(|job| add(&mut store, job)).to_vec();
+    let me = store.enlist(0, 5).unwrap().unwrap();
+    let place = store.plan().unwrap().partition_of(ids[0]);
+    let hold = store.hold(place, &me, 5, &|_| panic!("nobody is to blame")).unwrap().unwrap();
+    let (day, before) = (86_400_000, 86_399_999);
+    let done = |task: &crate::task::Task| Settlement::Done { attempt: task.attempts_charged + 1, result: None };
+    let mut tasks = store.fetch(&hold, 4).unwrap().tasks;
+    let (last, claimed_right) = tasks.pop().unwrap();
+    store.conn.execute("UPDATE queue SET status = 'cancelled' WHERE id = ?1", [ids[2]]).unwrap();
+    let settled: Vec<Settled> = tasks
+        .into_iter()
+        .zip([day, before, day])
+        .map(|((task, right), finished_at_ms)| {
+            let ended = Ended { settlement: done(&task), started_at_ms: 0, finished_at_ms };
+            Settled { right, ended }
+        })
+        .collect();
+    store.settle(&hold, &settled, &[]).unwrap();
+    let Claiming::Claimed(claim) = store.claim(&hold, &me, &claimed_right, 0, day).unwrap() else { panic!() };
+    let dead = Settlement::Dead { attempt: 1, cause: Cause::Timeout { after_ms: 5 } };
+    let ended = Ended { settlement: dead, started_at_ms: day, finished_at_ms: day };
+    store.settle_claim(&claim, &ended).unwrap();
+    assert_eq!(store.settle_claim(&claim, &ended).unwrap(), None, "a second time changes nothing");
+    store.fold(100).unwrap();
+    store.conn.execute("DELETE FROM queue WHERE id = ?1", [ids[0]]).unwrap();
+    let counted = |day: i64, job: &str, status, count| DayCount { day, job: job.into(), status, count };
+    let early = [counted(0, "mail", Status::Done, 1), counted(1, "mail", Status::Dead, 1)];
+    let mut found = store.history(0).unwrap();
+    let cancelled = found.pop().unwrap();
+    assert!(cancelled.day > 20_000 && cancelled == counted(cancelled.day, "noop", Status::Cancelled, 1));
+    assert_eq!(found, [&early[..], &[counted(1, "mail", Status::Done, 1)]].concat());
+    assert_eq!(store.history(2).unwrap(), [cancelled]);
+    assert_eq!((last.id, store.task(ids[4]).unwrap().unwrap().status), (ids[3], Status::Ready));
 }
