@@ -170,6 +170,13 @@ CREATE TABLE rowmill_history (
   PRIMARY KEY (day, job, status)
 ) WITHOUT ROWID;
 
+-- How far the housekeeping of ticks has come through the old rows, and when its next pass begins.
+CREATE TABLE rowmill_sweep (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  after_id INTEGER NOT NULL,
+  next_at  INTEGER NOT NULL
+);
+
 -- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
 CREATE TABLE rowmill_schedule (
   name     TEXT PRIMARY KEY,

@@ -19,6 +19,7 @@ mod processes {
     mod killed;
     mod lingering;
     mod paused;
+    mod pruned;
     mod scaled;
     mod stopped;
     mod thousands;

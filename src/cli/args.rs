@@ -135,6 +135,15 @@ pub(super) enum Command {
     },
     /// How many tasks became final, by day, job and status; days are UTC
     History(HistoryArgs),
+    /// Remove old tasks that are done, dead or cancelled, and old log files; ticks do so by themselves
+    Prune {
+        /// Older than this span, such as 7d [default: `retention` of the configuration]
+        #[arg(long, value_name = "SPAN")]
+        older_than: Option<String>,
+        /// Only say how much it would be
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Change N, the number of partitions and workers, while everything runs
     #[command(
         after_help = "Rows that are there keep their partition; new ones belong to the new N. When workers live here, \

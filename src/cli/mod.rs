@@ -12,6 +12,7 @@ mod drain;
 mod enqueue;
 mod govern;
 mod history;
+mod prune;
 mod setup;
 mod show;
 mod site;
@@ -99,6 +100,9 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Pause { job } => govern::pause(&Site::find(&place, register)?, &job),
         Command::Resume { job } => govern::resume(&Site::find(&place, register)?, &job),
         Command::History(args) => history::history(&Site::find(&place, register)?, &args),
+        Command::Prune { older_than, dry_run } => {
+            prune::prune(&Site::find(&place, register)?, older_than.as_deref(), dry_run)
+        }
         Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),

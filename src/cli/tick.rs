@@ -1,7 +1,7 @@
 //! `tick`: what cron calls.
 
 use super::site::{Site, stop_on_signals};
-use super::{Verdict, children};
+use super::{Verdict, children, prune};
 use crate::error::Result;
 use crate::schedule::{Launch, tick as pass};
 use crate::task::{Cause, Ending, Task, decide};
@@ -43,7 +43,11 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
         decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
     };
-    pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
+    let ticked = pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
+    if !ticked.left_to_another && !ticked.stopped {
+        // What could not be swept is swept by the next tick.
+        prune::sweep(site, store.as_mut()).unwrap_or_else(|e| log::warn!("old rows are not removed: {e}"));
+    }
     Ok(children)
 }
 

@@ -56,6 +56,8 @@ pub struct Config {
     pub scripts_dir: PathBuf,
     /// How long a worker without work stays, in milliseconds.
     pub linger_ms: u64,
+    /// How long final tasks, occurrences and log files are kept, in milliseconds; `None` for ever.
+    pub retention_ms: Option<u64>,
     /// The `[[job]]` entries, in the order of the file; no two have one name.
     pub jobs: Vec<JobEntry>,
     /// The `[[schedule]]` entries, in the order of the file; no two have one name.

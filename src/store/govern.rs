@@ -63,6 +63,24 @@ pub trait Govern {
     /// read of these counts only; rows that were deleted since are in them.
     fn history(&mut self, from_day: i64) -> Result<Vec<DayCount>>;
 
+    /// Deletes final rows that became so before `cutoff_ms`, among the first `limit` rows with an id above `after`; with
+    /// `dry` only counts them. One transaction. A row that is not final, or whose outcome is not folded yet, is left.
+    ///
+    /// Safe to repeat: yes, because what is deleted is gone.
+    fn prune(&mut self, after: i64, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<Pruned>;
+
+    /// The next step of a pass of [`prune`](Self::prune) whose place is kept in the database, in the same transaction; a
+    /// pass begins an hour after the last one was over. `None` until then, for the cost of a read.
+    ///
+    /// Safe to repeat: yes, because each step goes on where the last committed one ended.
+    fn sweep(&mut self, cutoff_ms: Millis, now_ms: Millis, limit: usize) -> Result<Option<Pruned>>;
+
+    /// Forgets occurrences of schedules that were due before `cutoff_ms`, at most `limit` of each schedule in one
+    /// transaction each. Answers how many; with `dry`, how many there are.
+    ///
+    /// Safe to repeat: yes, because what is deleted is gone; a schedule never goes back to a time before its last one.
+    fn prune_occurrences(&mut self, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<usize>;
+
     /// The living workers of this host, by index, each with its process and with the task that it has claimed.
     fn crew(&mut self) -> Result<Vec<Hand>>;
 }
@@ -87,6 +105,15 @@ pub struct DayCount {
     pub status: Status,
     /// How many.
     pub count: u64,
+}
+
+/// What a step of pruning came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many rows were deleted, or would be.
+    pub rows: usize,
+    /// The id to go on after; `None` when no older rows are left.
+    pub next: Option<i64>,
 }
 
 /// What a release came to.

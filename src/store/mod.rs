@@ -12,7 +12,7 @@ mod look;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
-pub use govern::{Claimed, DayCount, Govern, Hand, Order, Released};
+pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
 pub use hand::{Badge, Batch, Body, Claim, Hold, Lock, LostClaim, Note};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 

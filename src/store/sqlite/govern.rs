@@ -1,9 +1,9 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, badge, history, identity, look, pause, plan};
+use super::{Sqlite, badge, history, identity, look, pause, plan, prune};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
-use crate::store::{Claimed, DayCount, Govern, Hand, Hold, Order, Released};
+use crate::store::{Claimed, DayCount, Govern, Hand, Hold, Order, Pruned, Released};
 use crate::task::{Generation, Right};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -57,6 +57,18 @@ impl Govern for Sqlite {
 
     fn history(&mut self, from_day: i64) -> Result<Vec<DayCount>> {
         history::since(&self.conn, from_day)
+    }
+
+    fn prune(&mut self, after: i64, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<Pruned> {
+        prune::prune(self, after, cutoff_ms, limit, dry)
+    }
+
+    fn sweep(&mut self, cutoff_ms: Millis, now_ms: Millis, limit: usize) -> Result<Option<Pruned>> {
+        prune::sweep(self, cutoff_ms, now_ms, limit)
+    }
+
+    fn prune_occurrences(&mut self, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<usize> {
+        prune::occurrences(self, cutoff_ms, limit, dry)
     }
 
     fn crew(&mut self) -> Result<Vec<Hand>> {

@@ -21,6 +21,7 @@ mod look;
 mod notes;
 mod open;
 mod pause;
+mod prune;
 mod schedules;
 mod settle;
 mod timer;
