@@ -114,6 +114,20 @@ CREATE TABLE rowmill_worker (
   started_at  INTEGER NOT NULL
 );
 
+-- While a row is here nobody works, whatever cron does: a person has stopped everything, until one starts it again.
+CREATE TABLE rowmill_stop (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  since    INTEGER NOT NULL,
+  by_whom  TEXT NOT NULL         -- user@host
+);
+
+-- Jobs whose tasks are parked instead of run, until a person resumes them.
+CREATE TABLE rowmill_pause (
+  job      TEXT PRIMARY KEY,
+  since    INTEGER NOT NULL,
+  by_whom  TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task. What the
 -- worker knew of the task before it ended itself stands here for whoever does.
 CREATE TABLE rowmill_claim (
@@ -163,6 +177,23 @@ CREATE TABLE rowmill_followup (
   error  TEXT                     -- why those that are left in it were refused: such a row is kept for a person
 );
 
+-- How many tasks of a job became final on a day (days since 1970-01-01, in UTC), counted by the transaction in which they
+-- did. What is deleted afterwards stays counted.
+CREATE TABLE rowmill_history (
+  day    INTEGER NOT NULL,
+  job    TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status = 'done' OR status = 'dead' OR status = 'cancelled'),
+  count  INTEGER NOT NULL,
+  PRIMARY KEY (day, job, status)
+) WITHOUT ROWID;
+
+-- How far the housekeeping of ticks has come through the old rows, and when its next pass begins.
+CREATE TABLE rowmill_sweep (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  after_id INTEGER NOT NULL,
+  next_at  INTEGER NOT NULL
+);
+
 -- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
 CREATE TABLE rowmill_schedule (
   name     TEXT PRIMARY KEY,
@@ -198,7 +229,7 @@ CREATE VIEW task AS
     FROM queue q
     LEFT JOIN rowmill_settled s
       ON (s.generation, s.partition) = (SELECT g.generation, q.id % g.partitions FROM rowmill_generation g
-                                         WHERE g.first_id <= q.id ORDER BY g.generation DESC LIMIT 1)
+                                         WHERE g.first_id <= q.id ORDER BY g.first_id DESC LIMIT 1)
      AND s.id = q.id;
 
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
@@ -241,19 +272,19 @@ BEGIN
   UPDATE rowmill_ready SET priority = NEW.priority
    WHERE NEW.status = 'ready' AND NEW.priority <> OLD.priority
      AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
      AND priority = OLD.priority AND id = NEW.id;
   INSERT INTO rowmill_delayed (run_at, id)
     SELECT NEW.run_at, id FROM rowmill_ready
      WHERE NEW.status = 'ready'
        AND NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
        AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                       WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                       WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
        AND priority = NEW.priority AND id = NEW.id;
   DELETE FROM rowmill_ready
    WHERE NEW.status = 'ready'
      AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
      AND priority = NEW.priority AND id = NEW.id
      AND EXISTS (SELECT 1 FROM rowmill_delayed d WHERE d.run_at = NEW.run_at AND d.id = NEW.id);
   UPDATE queue SET status = 'delayed'
@@ -270,7 +301,7 @@ WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
  AND (OLD.status IN ('done', 'dead')
       OR EXISTS (SELECT 1 FROM rowmill_settled s
                   WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                                        WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                                        WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
                     AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(IGNORE);
@@ -281,11 +312,19 @@ WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND priority IN (OLD.priority, NEW.priority) AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND id = OLD.id;
   UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
    WHERE id = OLD.id AND finished_at IS NULL;
+  -- (Not an upsert: an UPDATE OR REPLACE by an application would hand its way of resolving conflicts on to it.)
+  INSERT INTO rowmill_history (day, job, status, count)
+    SELECT CAST(julianday('now') - 2440587.5 AS INTEGER), OLD.job, 'cancelled', 0
+     WHERE NOT EXISTS (SELECT 1 FROM rowmill_history
+                        WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job
+                          AND status = 'cancelled');
+  UPDATE rowmill_history SET count = count + 1
+   WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job AND status = 'cancelled';
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.
@@ -297,7 +336,7 @@ WHEN NEW.status <> OLD.status AND NEW.status <> 'cancelled' AND NOT (OLD.status 
    OR (NEW.status = 'ready') <> EXISTS (
         SELECT 1 FROM rowmill_ready r
          WHERE (r.generation, r.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                               WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
            AND r.priority IN (OLD.priority, NEW.priority) AND r.id = OLD.id)
    OR (NEW.status = 'delayed') <> EXISTS (
         SELECT 1 FROM rowmill_delayed d
@@ -317,11 +356,11 @@ WHEN OLD.status <> 'done' AND OLD.status <> 'dead' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND priority = OLD.priority AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at = coalesce(OLD.run_at, 0) AND id = OLD.id;
   DELETE FROM rowmill_settled
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND id = OLD.id;
 END;

@@ -17,11 +17,15 @@ mod processes {
     mod deaths;
     mod drains;
     mod frozen;
+    mod held;
     mod idle;
     mod killed;
     mod lingering;
     mod locked;
+    mod paused;
+    mod pruned;
     mod running;
+    mod scaled;
     mod scripts;
     mod spread;
     mod stopped;

@@ -25,6 +25,7 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let stop = stop_on_signals()?;
     let journal = site.journal()?;
     let mut store = site.store()?;
+    site.refuse_stopped(store.as_mut())?;
     let begun = Watch::start();
     let begun_ms = site.clock.now_ms();
     store.promote(begun_ms, FOLD_ROWS)?;

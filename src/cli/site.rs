@@ -76,6 +76,13 @@ impl Site {
         Ok(Box::new(Sqlite::open(&self.database, self.config.durability, create)?))
     }
 
+    /// An error that says so while a person has stopped everything.
+    pub(super) fn refuse_stopped(&self, store: &mut dyn Store) -> Result<()> {
+        let Some(order) = store.stopped()? else { return Ok(()) };
+        Err(Error::try_again(super::crew::words(&order, self.config.timezone))
+            .hint("`rowmill start` lets workers begin again"))
+    }
+
     /// The day's log, which is from now on where the `log` macros write.
     pub(super) fn journal(&self) -> Result<Arc<Journal>> {
         self.journal_to(self.log_to)

@@ -19,9 +19,16 @@ pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, d
     let journal = site.journal()?;
     let registry = Arc::new(site.registry()?);
     let mut store = site.store()?;
+    match site.refuse_stopped(store.as_mut()) {
+        Err(_) if detached => return Ok(Verdict::Well),
+        other => other?,
+    }
     let partitions = store.plan()?.current().partitions;
-    let workers = workers.unwrap_or(partitions);
-    journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
+    if workers.is_none() && index >= partitions && !detached {
+        return Err(Error::usage(format!("there are {partitions} workers, and the first is worker 0"))
+            .hint("`rowmill scale` changes their number; `--workers` runs more than there are partitions"));
+    }
+    journal.tagged(&[("worker", &format_args!("{index}/{}", workers.unwrap_or(partitions)))]);
     let mode = if drain { Mode::Drain } else { Mode::Linger(Duration::from_millis(site.config.linger_ms)) };
     let stall = Duration::from_millis(site.config.stall_ms);
     let options = Options { index, workers, mode, grace: GRACE, stall };

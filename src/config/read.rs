@@ -8,6 +8,7 @@ use super::section::Section;
 use super::{Config, FILE_NAME, Lookup, cannot_read, jobs, schedules};
 use crate::error::{Error, Result};
 use crate::store::Durability;
+use crate::task::parse_span;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{self, Path, PathBuf};
@@ -23,6 +24,7 @@ pub(super) const KEYS: &[&str] = &[
     "scripts_dir",
     "linger",
     "stall",
+    "retention",
     "job",
     "schedule",
 ];
@@ -87,6 +89,7 @@ fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
         scripts_dir: folder.join("scripts"),
         linger_ms: 90_000,
         stall_ms: 30_000,
+        retention_ms: Some(30 * 86_400_000),
         jobs: Vec::new(),
         schedules: Vec::new(),
         basic_env,
@@ -118,6 +121,12 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
     config.log_level = log_level.map_or(config.log_level, Spanned::into_inner);
     config.stall_ms = top.span_ms("stall").map_or(config.stall_ms, Spanned::into_inner).max(1_000);
     config.linger_ms = top.span_ms("linger").map_or(config.linger_ms, Spanned::into_inner);
+    let retention =
+        top.parsed("retention", "a span of time in quotes, such as \"30d\", or \"forever\"", |text| match text {
+            "forever" => Ok(None),
+            _ => parse_span(text).map(Some).map_err(|why| Wrong::new(why).hint("\"forever\" keeps everything")),
+        });
+    config.retention_ms = retention.map_or(config.retention_ms, Spanned::into_inner);
     config.jobs = jobs::read(top, config, env);
     config.schedules = schedules::read(top, config.timezone);
 }

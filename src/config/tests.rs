@@ -33,6 +33,7 @@ log_dir = "/var/log/rowmill"
 log_level = "debug"
 scripts_dir = "bin"
 linger = "2m"
+retention = "forever"
 
 [[job]]
 name = "mail"
@@ -89,13 +90,13 @@ fn every_key_is_read() {
     assert_eq!(config.folder, dir.path());
     assert_eq!(config.file.as_deref(), Some(dir.path().join(FILE_NAME).as_path()));
     assert_eq!(config.database, dir.path().join("data/q.db"));
-    assert_eq!((config.workers, config.linger_ms), (12, 120_000));
+    assert_eq!((config.workers, config.linger_ms, config.retention_ms), (12, 120_000, None));
     assert_eq!((config.timezone, config.durability), (Tz::Asia__Shanghai, Durability::Normal));
     assert_eq!((config.log_dir.as_path(), config.log_level), (Path::new("/var/log/rowmill"), log::LevelFilter::Debug));
     assert_eq!(config.scripts_dir, dir.path().join("bin"));
 
     let [mail, tool] = &config.jobs[..] else { panic!("{:?}", config.jobs) };
-    assert_eq!((mail.name.as_str(), mail.place.to_string().as_str()), ("mail", "rowmill.toml:11:1"));
+    assert_eq!((mail.name.as_str(), mail.place.to_string().as_str()), ("mail", "rowmill.toml:12:1"));
     assert_eq!(mail.command.argv, ["php", "jobs/mail.php", "{param}"]);
     assert_eq!(mail.command.cwd, dir.path().join("jobs"));
     let env: Vec<(&str, &str)> = mail.command.env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
@@ -140,6 +141,7 @@ fn without_a_file_there_are_defaults() {
     assert_eq!(config.log_dir, dir.path().join("logs"));
     assert_eq!(config.scripts_dir, dir.path().join("scripts"));
     assert_eq!((config.workers, config.linger_ms, config.timezone), (4, 90_000, Tz::UTC));
+    assert_eq!(config.retention_ms, Some(30 * 86_400_000));
     assert_eq!((config.durability, config.log_level), (Durability::Full, log::LevelFilter::Info));
     assert!(config.jobs.is_empty() && config.schedules.is_empty());
     assert!(config.scripts().unwrap().is_empty());

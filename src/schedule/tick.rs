@@ -37,6 +37,8 @@ pub struct Entry {
 pub struct Ticked {
     /// Another tick was under way: nothing was done.
     pub left_to_another: bool,
+    /// A person has stopped everything: nothing was done. What has come due meanwhile is seen to after the start.
+    pub stopped: bool,
     /// Occurrences that were enqueued: schedule, due time, task.
     pub fired: Vec<(String, Millis, i64)>,
     /// Indexes of the workers that were started.
@@ -56,6 +58,9 @@ pub fn tick(
     start: &mut dyn FnMut(u32) -> Result<()>,
 ) -> Result<Ticked> {
     let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
+    if store.stopped()?.is_some() {
+        return Ok(Ticked { stopped: true, ..Ticked::default() });
+    }
     let mut ticked = Ticked::default();
     let frozen = store.watchman(None, workers).look(stall);
     for one in frozen.iter().flatten() {

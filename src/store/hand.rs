@@ -162,4 +162,6 @@ pub struct Batch {
     pub tasks: Vec<(Task, Right)>,
     /// Keys in the order whose rows are gone or not ready: to be dropped with the next settlement, never run.
     pub orphans: Vec<Right>,
+    /// Tasks of paused jobs: to be parked, not run.
+    pub paused: Vec<Right>,
 }

@@ -6,12 +6,14 @@
 //! means that nothing was changed and that the same call may be made again.
 
 mod answer;
+mod govern;
 mod hand;
 mod look;
 mod operate;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
+pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};
@@ -35,8 +37,9 @@ pub enum Durability {
     Normal,
 }
 
-/// The verbs that the engine works with; what is only looked at stands in [`Look`], what an admin mends in [`Operate`].
-pub trait Store: Look + Operate + Send {
+/// The verbs that the engine works with; what is only looked at stands in [`Look`], what an admin mends in [`Operate`], what
+/// a person steers in [`Govern`].
+pub trait Store: Look + Operate + Govern + Send {
     /// The generations of this database. A read.
     fn plan(&mut self) -> Result<Plan>;
 

@@ -45,11 +45,20 @@ impl Bench {
     /// Works on one batch of the held partition.
     pub(super) fn slice(&mut self, store: &mut dyn Store, hold: &Hold, badge: &Badge) -> Result<Slice> {
         let mut batch = store.fetch(hold, self.rows.clamp(8, BATCH_ROWS))?;
-        while batch.tasks.is_empty() {
-            if batch.orphans.is_empty() {
+        loop {
+            if !batch.paused.is_empty() {
+                let Some(parked) = self.insist(batch.paused.len(), |_| store.park_paused(hold, &batch.paused))? else {
+                    return Ok(Slice::Lost);
+                };
+                log::info!("{parked} tasks of paused jobs are parked");
+            }
+            if !batch.tasks.is_empty() {
+                break;
+            }
+            if batch.orphans.is_empty() && batch.paused.is_empty() {
                 return Ok(Slice::Settled(0));
             }
-            // Behind keys without rows there may be some with.
+            // Behind keys without rows, and rows of paused jobs, there may be others.
             if !self.settle(store, hold, Vec::new(), &batch.orphans)? {
                 return Ok(Slice::Lost);
             }

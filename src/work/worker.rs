@@ -1,7 +1,9 @@
 //! The loop of one worker, and when it ends.
 
 use super::bench::{Bench, Claimed};
+use super::homes::Homes;
 use super::job::Registry;
+use super::options::{Mode, Options, Summary};
 use super::runner::{Runner, Tools};
 use super::slice::Slice;
 use super::stop::{Level, Stop};
@@ -33,55 +35,16 @@ const LOOKOUT_BUSY: Duration = Duration::from_millis(5);
 /// How long to wait after an error that passes by itself.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// When a worker ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// After this long without work.
-    Linger(Duration),
-    /// When nothing is ready in any partition.
-    Drain,
-}
-
-/// What a worker is told.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Its index; partition `index` is its home.
-    pub index: u32,
-    /// How many workers there are to be.
-    pub workers: u32,
-    /// When it ends.
-    pub mode: Mode,
-    /// How long running tasks have to finish when it is told to stop.
-    pub grace: Duration,
-    /// How long another worker may be without progress before this one kills it.
-    pub stall: Duration,
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summary {
-    /// It ended by itself or was told to stop; everything that it had in hand is settled or put back.
-    Ended {
-        /// Runs that it settled.
-        settled: u64,
-        /// Of them, tasks that died.
-        died: u64,
-    },
-    /// Another living process is worker `index` already.
-    Taken,
-    /// It was told to stop and a job did not let go in time: the process must end now. Nothing is charged.
-    Stuck,
-    /// A job ran past its timeout and does not yield: the process must end now, and that task is charged when it has.
-    Overran,
-}
-
 struct Worker<'a> {
     store: &'a mut dyn Store,
     options: Options,
     clock: Clock,
     bench: Bench,
     badge: Badge,
+    homes: Homes,
     held: Option<Hold>,
+    /// The partition that was tried last.
+    last: Option<Partition>,
     settled: u64,
     folding: bool,
     busy_since: Option<Watch>,
@@ -105,11 +68,12 @@ pub fn work(
 ) -> Result<Summary> {
     let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
     store.listen(options.index)?;
-    let _watching = watch::start(store.watchman(Some(&badge), options.workers), options.stall)?;
+    let homes = Homes::new(options.index, options.workers, &store.plan()?);
+    let _watching = watch::start(store.watchman(Some(&badge), homes.workers()), options.stall)?;
     let (worker, body) = (options.index, badge.body().clone());
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
-    let (grace, workers) = (options.grace, options.workers);
+    let (grace, workers) = (options.grace, homes.workers());
     let bench = Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false };
     let mut worker = Worker {
         store,
@@ -117,7 +81,9 @@ pub fn work(
         clock,
         bench,
         badge,
+        homes,
         held: None,
+        last: None,
         settled: 0,
         folding: false,
         busy_since: None,
@@ -150,12 +116,17 @@ impl Worker<'_> {
     /// The loop. Answers how it ends when a job does not let go.
     fn run(&mut self) -> Result<Option<Summary>> {
         let mut idle = Watch::start();
+        self.patiently(Worker::follow)?;
         while self.bench.stop.level() == Level::GoOn {
             let step = self.patiently(Worker::step)?;
             match step {
                 Some(Step::Worked) => idle = Watch::start(),
                 Some(Step::Stuck(summary)) => return Ok(Some(summary)),
                 Some(Step::AllDone) if self.options.mode == Mode::Drain => break,
+                Some(Step::AllDone | Step::OthersWork) if self.homes.is_surplus() => {
+                    log::info!("this worker is not needed any more: there are {} now", self.homes.workers());
+                    break;
+                }
                 Some(step @ (Step::AllDone | Step::OthersWork)) => {
                     let span = match self.options.mode {
                         Mode::Drain => DRAIN_LOOK,
@@ -173,7 +144,7 @@ impl Worker<'_> {
             }
         }
         self.held = None;
-        self.store.pass_lookout(self.options.workers);
+        self.store.pass_lookout(self.homes.workers());
         self.patiently(Worker::fold_all)?;
         Ok(None)
     }
@@ -207,28 +178,33 @@ impl Worker<'_> {
     fn step(&mut self) -> Result<Step> {
         self.store.beat();
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;
-        self.store.ring(&touched, self.options.workers);
+        self.store.ring(&touched, self.homes.workers());
         if self.bench.recover(self.store)? > 0 {
             let waiting = self.store.waiting()?;
-            self.store.ring(&waiting, self.options.workers);
+            self.store.ring(&waiting, self.homes.workers());
         }
         self.fold_when_due()?;
         if self.bench.spreads || self.looked.left_of(SPREAD_AFTER).is_zero() {
             self.spread()?;
         }
-        // The home partition stays held while it has work, for a while: no look at the others is needed then.
+        // A home stays held while it has work, for a while: no look at the others is needed then.
         if self.home_since.is_none_or(|since| !since.left_of(HOME_TURN).is_zero())
             && let Some(hold) = self.held.take()
             && let Some(step) = self.work_on(hold)?
         {
             return Ok(step);
         }
+        self.follow()?;
+        if self.bench.stop.level() != Level::GoOn {
+            return Ok(Step::Worked);
+        }
         let waiting = self.store.waiting()?;
-        if waiting.is_empty() {
+        let candidates = self.in_turn(waiting)?;
+        if candidates.is_empty() {
             return Ok(if self.spread()? { Step::Worked } else { Step::AllDone });
         }
         let mut at_others = Vec::new();
-        for partition in self.in_turn(waiting)? {
+        for partition in candidates {
             match self.take(partition)? {
                 Some(hold) => {
                     if let Some(step) = self.work_on(hold)? {
@@ -240,16 +216,15 @@ impl Worker<'_> {
         }
         // Whoever is at home there may be asleep. Only one of all looks for them: two would wake each other for ever.
         if self.store.is_lookout() {
-            self.store.ring(&at_others, self.options.workers);
+            self.store.ring(&at_others, self.homes.workers());
         }
         Ok(Step::OthersWork)
     }
 
-    /// The partitions that have work, in the order in which they are tried: home first, then those after the one that was
-    /// taken last, so that each gets its turn. When home has had its own, one that nobody holds comes before it.
+    /// The partitions that have work, in the order in which they are tried: its own first, then those of others after the
+    /// one that was taken last, so that each gets its turn. When its own have had theirs, one that nobody holds comes before.
     fn in_turn(&mut self, waiting: Vec<Partition>) -> Result<Vec<Partition>> {
-        let home = self.options.index;
-        let (own, mut others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.index == home);
+        let (own, mut others) = self.homes.order(waiting, self.last);
         let after = others.partition_point(|p| Some(*p) <= self.taken_last);
         others.rotate_left(after);
         if self.home_since.take().is_some_and(|since| since.left_of(HOME_TURN).is_zero()) {
@@ -263,9 +238,27 @@ impl Worker<'_> {
         Ok(own.into_iter().chain(others).collect())
     }
 
+    /// Takes note of an N that has changed, and of an order to stop, which counts even where no signal can be sent.
+    fn follow(&mut self) -> Result<()> {
+        if let Some(order) = self.store.stopped()?
+            && self.bench.stop.level() == Level::GoOn
+        {
+            log::info!("{} has ordered to stop", order.by_whom);
+            self.bench.stop.request();
+        }
+        let plan = self.store.plan()?;
+        if self.homes.follow(&plan) {
+            let (index, workers) = (self.options.index, self.homes.workers());
+            self.bench.tools.journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
+            log::info!("there are {workers} workers now");
+        }
+        Ok(())
+    }
+
     /// Holds a partition, giving another one back first: whoever holds two while it runs a task starves one of them.
     fn take(&mut self, partition: Partition) -> Result<Option<Hold>> {
         self.held = None;
+        self.last = Some(partition);
         let (bench, now_ms) = (&self.bench, self.clock.now_ms());
         self.store.hold(partition, &self.badge, now_ms, &|task| bench.blame(task))
     }
@@ -275,7 +268,7 @@ impl Worker<'_> {
         self.look_after_lookout();
         let slice = self.bench.slice(self.store, &hold, &self.badge)?;
         let partition = hold.partition();
-        let at_home = partition.index == self.options.index;
+        let at_home = self.homes.is_own(partition);
         match slice {
             Slice::Lost => return Ok(Some(Step::Worked)),
             Slice::Stuck => {
@@ -293,7 +286,7 @@ impl Worker<'_> {
             Slice::Claimed(count, claim) => {
                 self.settled += count as u64 + 1;
                 self.let_go(hold, false);
-                self.store.pass_lookout(self.options.workers);
+                self.store.pass_lookout(self.homes.workers());
                 return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
                     Claimed::Settled => Step::Worked,
                     Claimed::Stuck => Step::Stuck(Summary::Stuck),
@@ -319,15 +312,15 @@ impl Worker<'_> {
             return;
         }
         drop(hold);
-        self.store.ring(&[partition], self.options.workers);
-        self.store.ring_wanted(wanted, self.options.workers);
+        self.store.ring(&[partition], self.homes.workers());
+        self.store.ring_wanted(wanted, self.homes.workers());
     }
 
     /// The lookout must not be busy: others would sleep through commits for up to a second.
     fn look_after_lookout(&mut self) {
         let busy = *self.busy_since.get_or_insert_with(Watch::start);
         if self.store.is_lookout() && busy.left_of(LOOKOUT_BUSY).is_zero() {
-            self.store.pass_lookout(self.options.workers);
+            self.store.pass_lookout(self.homes.workers());
         }
     }
 
@@ -343,7 +336,7 @@ impl Worker<'_> {
         self.looked = Watch::start();
         let touched = self.store.spread()?;
         self.bench.spreads = touched.is_some();
-        self.store.ring(touched.as_deref().unwrap_or_default(), self.options.workers);
+        self.store.ring(touched.as_deref().unwrap_or_default(), self.homes.workers());
         Ok(touched.is_some())
     }
 

@@ -5,8 +5,9 @@
 
 use super::badge::{Standing, standing};
 use super::company::{self, Failure};
+use super::history::Tally;
 use super::settle::{self, Row};
-use super::{Sqlite, body, timer};
+use super::{Sqlite, body, look, timer};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LastWord, LostClaim, Verdict};
@@ -93,9 +94,11 @@ fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Optio
     if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
         return Ok(None);
     }
-    let look = "SELECT status, coalesce(run_at, 0) FROM queue WHERE id = ?1";
-    let row = tx.prepare_cached(look)?.query_row([claim.id], |r| Ok((r.get::<_, String>(0)?, r.get(1)?)));
-    let (status, run_at) = row.optional()?.unwrap_or_default();
+    let look = "SELECT status, coalesce(run_at, 0), job FROM queue WHERE id = ?1";
+    let row = tx
+        .prepare_cached(look)?
+        .query_row([claim.id], |r| Ok((r.get::<_, String>(0)?, r.get(1)?, look::text_of(r, 2)?.unwrap_or_default())));
+    let (status, run_at, job) = row.optional()?.unwrap_or_default();
     match status.as_str() {
         "running" => {}
         "cancelled" => return Ok(Some(Verdict::Cancelled)),
@@ -113,6 +116,9 @@ fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Optio
         let uncharge = "UPDATE queue SET attempt = ?2 WHERE id = ?1";
         tx.prepare_cached(uncharge)?.execute(params![claim.id, claim.attempts_charged])?;
     }
+    let mut tally = Tally::default();
+    tally.add(&job, ended);
+    tally.write(tx)?;
     Ok(Some(Verdict::Written))
 }
 

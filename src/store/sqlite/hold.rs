@@ -3,8 +3,9 @@
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
 
+use super::history::Tally;
 use super::notes::Notes;
-use super::{Sqlite, body, lock, settle};
+use super::{Sqlite, body, lock, pause, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -85,6 +86,11 @@ fn charge(
     let mut rows = query.query(params![partition.generation, partition.index, id])?;
     let Some(row) = rows.next()? else { return Ok(()) };
     let task = read_task(row, id)?;
+    // A suspect's run is claimed before it begins and never noted: the note is of the run that made it one, and that was
+    // charged when its claim was recovered.
+    if task.careful {
+        return Ok(());
+    }
     let (priority, keyed) = (row.get(0)?, row.get(7)?);
     let settlement = blame(&task);
     log::warn!("task {id} ({}) ran when its worker died; it is {} now", task.job, settlement.word());
@@ -95,8 +101,12 @@ fn charge(
         return Ok(());
     }
     let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
-    settle::take_key(tx, &Right { partition, priority, id, keyed })?;
-    settle::write_row(tx, id, badge.index, &ended, None)
+    let job = task.job.as_str().into();
+    let mut tally = Tally::default();
+    tally.add(&task.job, &ended);
+    settle::take_key(tx, &Right { partition, priority, id, keyed, job })?;
+    settle::write_row(tx, id, badge.index, &ended, None)?;
+    tally.write(tx)
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
@@ -105,15 +115,24 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
                   FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
                  WHERE r.generation = ?1 AND r.partition = ?2
                  ORDER BY r.priority DESC, r.id LIMIT ?3";
+    let paused = pause::jobs(&store.conn)?;
     let mut query = store.conn.prepare_cached(next)?;
     let partition = hold.partition;
     let mut rows = query.query(params![partition.generation, partition.index, limit as i64])?;
     let mut batch = Batch::default();
+    let mut names = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)? };
+        let name = row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
+        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+        let job = shared(&mut names, &String::from_utf8_lossy(name));
+        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)?, job };
         if !row.get::<_, bool>(9)? {
             batch.orphans.push(right);
+            continue;
+        }
+        if paused.iter().any(|paused| **paused == *right.job) {
+            batch.paused.push(right);
             continue;
         }
         let task = read_task(row, right.id)?;
@@ -124,6 +143,16 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
         }
     }
     Ok(batch)
+}
+
+/// One copy of each name in a batch, which has few.
+fn shared(names: &mut Vec<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.iter().rev().find(|known| ***known == *name) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = name.into();
+    names.push(Arc::clone(&new));
+    new
 }
 
 fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {

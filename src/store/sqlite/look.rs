@@ -93,6 +93,12 @@ pub(super) fn tasks(store: &mut Sqlite, filter: &Filter) -> Result<Vec<Row>> {
     Ok(found)
 }
 
+/// A text that an application wrote: it may be no UTF-8, and still stops nobody.
+pub(super) fn text_of(r: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let bytes = r.get_ref(column)?.as_bytes_or_null().ok().flatten();
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
 pub(super) fn status_of(word: &str) -> Result<Status> {
     Status::from_word(word)
         .ok_or_else(|| Error::failed(format!("a task has the status `{word}`, which its CHECK forbids")))

@@ -6,6 +6,7 @@
 //! The key always moves before the status, because the triggers refuse a status that its key contradicts.
 //! A group in which some tasks have company goes by way of [`company`].
 
+use super::history::Tally;
 use super::{Sqlite, company};
 use crate::clock::Millis;
 use crate::error::Result;
@@ -32,9 +33,15 @@ pub(super) fn settle_group(
         return Ok(Settling::Lost);
     }
     let mut verdicts = Vec::with_capacity(settled.len());
+    let mut tally = Tally::default();
     for one in settled {
-        verdicts.push(settle(tx, one)?);
+        let verdict = settle(tx, one)?;
+        if verdict == Verdict::Written {
+            tally.add(&one.right.job, &one.ended);
+        }
+        verdicts.push(verdict);
     }
+    tally.write(tx)?;
     for orphan in orphans {
         leave_order(tx, orphan, orphan.priority)?;
     }
@@ -86,7 +93,7 @@ pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Re
 }
 
 /// Takes a key out of the order; whether it was there.
-fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
+pub(super) fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
     let leave = "DELETE FROM rowmill_ready WHERE generation = ?1 AND partition = ?2 AND priority = ?3 AND id = ?4";
     let p = right.partition;
     Ok(tx.prepare_cached(leave)?.execute(params![p.generation, p.index, priority, right.id])? == 1)
