@@ -19,5 +19,7 @@ mod commands {
     mod databases;
     mod enqueues;
     mod logs;
+    mod paper;
+    mod prometheus;
     mod refusals;
 }

@@ -12,6 +12,8 @@ mod drain;
 mod enqueue;
 mod govern;
 mod history;
+mod paper;
+mod prometheus;
 mod prune;
 mod setup;
 mod show;
@@ -104,11 +106,13 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
             prune::prune(&Site::find(&place, register)?, older_than.as_deref(), dry_run)
         }
         Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
-        Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
+        Command::Status { format } => status::status(&Site::find(&place, register)?, format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),
         Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),
         Command::Logs(args) => logs(&Site::find(&place, register)?, &args),
         Command::Check { format } => check::check(&place, register, format.format),
+        Command::Completions { shell } => paper::completions(shell),
+        Command::Man { command } => paper::man(command.as_deref()),
         Command::Demo => demo::demo(&place, register),
     }
 }
