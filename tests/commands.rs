@@ -21,6 +21,8 @@ mod commands {
     mod imports;
     mod logs;
     mod operates;
+    mod paper;
+    mod prometheus;
     mod refusals;
     mod waits;
 }

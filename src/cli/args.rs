@@ -48,6 +48,17 @@ pub(super) enum Format {
     Json,
 }
 
+/// How `status` writes its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum StatusFormat {
+    /// For people
+    Table,
+    /// For scripts: stable names, times in UTC milliseconds
+    Json,
+    /// For monitoring: the text exposition format of Prometheus
+    Prometheus,
+}
+
 /// The answer's form.
 #[derive(Debug, Args)]
 pub(super) struct FormatArgs {
@@ -157,7 +168,11 @@ pub(super) enum Command {
         partitions: u32,
     },
     /// Counts by status and job, living workers, next occurrences of schedules
-    Status(FormatArgs),
+    Status {
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t = StatusFormat::Table)]
+        format: StatusFormat,
+    },
     /// List tasks, newest first
     #[command(after_help = "Example:\n  rowmill tasks --status dead --job send_message --since 1d")]
     Tasks(TasksArgs),
@@ -197,6 +212,18 @@ pub(super) enum Command {
     Check {
         #[command(flatten)]
         format: FormatArgs,
+    },
+    /// Print the script by which a shell completes this program's arguments
+    #[command(after_help = "Example:\n  rowmill completions bash > ~/.local/share/bash-completion/completions/rowmill")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of the program, or of one of its commands
+    #[command(after_help = "Example:\n  rowmill man enqueue | man -l -")]
+    Man {
+        /// The command
+        command: Option<String>,
     },
     /// See the whole thing work in a scratch folder, explained as it goes
     Demo,

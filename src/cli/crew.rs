@@ -28,7 +28,10 @@ const SHORT_LOOK: Duration = Duration::from_millis(5);
 pub(super) fn stop(site: &Site, now: bool) -> Result<Verdict> {
     let mut store = site.existing_store()?;
     let order = store.stop(&who(), site.clock.now_ms())?;
-    let ended = end_all(store.as_mut(), now)?;
+    let (ended, left) = end_all(store.as_mut(), now, PATIENCE)?;
+    if let Some(hand) = left {
+        return Err(does_not_end(&hand));
+    }
     let ended = match ended {
         0 => "no worker was alive".to_string(),
         1 => "1 worker ended".to_string(),
@@ -123,7 +126,7 @@ fn runs(hand: &Hand, now_ms: i64) -> String {
 }
 
 /// Resident memory of a process, in KiB: the second field of /proc/PID/statm, in pages.
-fn resident_kb(pid: i32) -> Option<u64> {
+pub(super) fn resident_kb(pid: i32) -> Option<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64 / 1024)
@@ -141,26 +144,33 @@ pub(super) fn who() -> String {
     format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Tells all workers to stop, and waits until none is left; answers how many there were. `now`: until they break off.
-fn end_all(store: &mut dyn Store, now: bool) -> Result<usize> {
+/// Tells all workers to stop, and waits until their processes have ended, for `patience` at most. Answers how many were
+/// told, and one that has not ended. `now`: until they break off.
+pub(super) fn end_all(store: &mut dyn Store, now: bool, patience: Duration) -> Result<(usize, Option<Hand>)> {
     let mut told = BTreeSet::new();
+    let mut left: Vec<Hand> = Vec::new();
     let watch = Watch::start();
     loop {
         let crew = store.crew()?;
-        if crew.is_empty() {
-            return Ok(told.len());
+        // A worker gives its place back shortly before its process ends: both are waited for.
+        left.retain(|hand| crew.iter().any(|other| other.info == hand.info) || !has_ended(hand));
+        left.extend(crew.into_iter().filter(|hand| !told.contains(&(hand.info.index, hand.info.pid))));
+        if left.is_empty() || watch.left_of(patience).is_zero() {
+            return Ok((told.len(), left.pop()));
         }
-        if watch.left_of(PATIENCE).is_zero() {
-            return Err(does_not_end(&crew[0]));
-        }
-        for hand in &crew {
+        for hand in &left {
             // Two signals that come close together are taken for one: so at each look until it has ended.
             if told.insert((hand.info.index, hand.info.pid)) || now {
                 terminate(hand);
             }
         }
-        wait_for(&crew, LOOK)?;
+        wait_for(&left, LOOK)?;
     }
+}
+
+/// Whether the process of a worker that gave its place back has ended. Of one that cannot be seen, nothing more is known.
+fn has_ended(hand: &Hand) -> bool {
+    hand.process.is_none() || wait_for(std::slice::from_ref(hand), Duration::ZERO).unwrap_or(true)
 }
 
 /// Tells one worker to stop, and waits for its end.

@@ -15,6 +15,8 @@ mod enqueue_from;
 mod govern;
 mod history;
 mod operate;
+mod paper;
+mod prometheus;
 mod prune;
 mod setup;
 mod show;
@@ -113,7 +115,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
             prune::prune(&Site::find(&place, register)?, older_than.as_deref(), dry_run)
         }
         Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
-        Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
+        Command::Status { format } => status::status(&Site::find(&place, register)?, format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),
         Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),
         Command::Retry(args) => operate::operate(&Site::find(&place, register)?, Operation::Retry, &args),
@@ -123,6 +125,8 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Try(args) => trial::try_once(&Site::find(&place, register)?, &args),
         Command::Logs(args) => logs(&Site::find(&place, register)?, &args),
         Command::Check { format } => check::check(&place, register, format.format),
+        Command::Completions { shell } => paper::completions(shell),
+        Command::Man { command } => paper::man(command.as_deref()),
         Command::Demo => demo::demo(&place, register),
     }
 }

@@ -1,30 +1,32 @@
 //! `status`: what waits, what was done, who is alive, what comes next.
 
-use super::args::Format;
+use super::args::StatusFormat;
 use super::site::Site;
-use super::{Verdict, crew, print, show};
+use super::{Verdict, crew, print, prometheus, show};
 use crate::error::Result;
 use crate::store::{Counts, Hand, Order, Schedule, Store};
 use crate::task::Status;
 use serde_json::{Map, Value, json};
 
-struct Seen {
-    counts: Counts,
-    partitions: u32,
-    crew: Vec<Hand>,
-    stopped: Option<Order>,
-    paused: Vec<(String, Order)>,
-    oldest_ready: Option<i64>,
-    schedules: Vec<Schedule>,
-    now_ms: i64,
+/// What is to be seen of an installation.
+pub(super) struct Seen {
+    pub(super) counts: Counts,
+    pub(super) partitions: u32,
+    pub(super) crew: Vec<Hand>,
+    pub(super) stopped: Option<Order>,
+    pub(super) paused: Vec<(String, Order)>,
+    pub(super) oldest_ready: Option<i64>,
+    pub(super) schedules: Vec<Schedule>,
+    pub(super) now_ms: i64,
 }
 
-pub(super) fn status(site: &Site, format: Format) -> Result<Verdict> {
+pub(super) fn status(site: &Site, format: StatusFormat) -> Result<Verdict> {
     let mut store = site.existing_store()?;
     let seen = look(site, store.as_mut())?;
     let text = match format {
-        Format::Json => format!("{}\n", as_json(&seen)),
-        Format::Table => as_table(site, &seen),
+        StatusFormat::Json => format!("{}\n", as_json(&seen)),
+        StatusFormat::Table => as_table(site, &seen),
+        StatusFormat::Prometheus => prometheus::text(&seen, &store.history(i64::MIN)?),
     };
     print(&text)?;
     Ok(Verdict::Well)

@@ -4,6 +4,7 @@
 //! them. Waiting is looking at the database with a bound; an INT or TERM ends it.
 
 use super::super::args::{LogTo, PlaceArgs};
+use super::super::crew;
 use super::super::print;
 use super::super::site::{Register, Site, stop_on_signals};
 use super::texts;
@@ -12,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::sqlite::as_application;
 use crate::work::{Level, Stop};
-use rustix::process::{Pid, Signal, kill_process};
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -95,27 +95,8 @@ impl Stage {
 /// Tells the workers of `store` to end, and waits until they have; answers how many there were, and whether all did.
 /// Goes on when it is itself told to stop: nothing may be left behind.
 pub(super) fn end_workers(store: &mut dyn Store) -> Result<(usize, bool)> {
-    let never = Stop::new()?;
-    let watch = Watch::start();
-    let mut told = Vec::new();
-    loop {
-        let alive = store.workers()?;
-        if alive.is_empty() {
-            return Ok((told.len(), true));
-        }
-        for worker in alive {
-            let pid = Pid::from_raw(worker.pid).filter(|_| !told.contains(&worker.pid));
-            if let Some(pid) = pid {
-                told.push(worker.pid);
-                // One that has ended meanwhile is not there at the next look.
-                let _ = kill_process(pid, Signal::TERM);
-            }
-        }
-        if watch.left_of(END_WITHIN).is_zero() {
-            return Ok((told.len(), false));
-        }
-        store.sleep(LOOK, never.descriptor())?;
-    }
+    let (told, left) = crew::end_all(store, false, END_WITHIN)?;
+    Ok((told, left.is_none()))
 }
 
 /// A new folder in the temp directory that only this user may read; never one that was there.
