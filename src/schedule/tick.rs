@@ -43,8 +43,9 @@ pub struct Ticked {
     pub started: Vec<u32>,
 }
 
-/// One pass at `now_ms`. Workers without progress for `stall` are killed. `blame` says what becomes of a task whose worker died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due
-/// since the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
+/// One pass at `now_ms`. Workers without progress for `stall` are killed. `blame` says what becomes of a task whose worker
+/// died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due since
+/// the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
 pub fn tick(
     store: &mut dyn Store,
     entries: &[Entry],

@@ -67,7 +67,8 @@ pub enum Summary {
     },
     /// Another living process is worker `index` already.
     Taken,
-    /// It was told to stop and a job did not let go in time: the process must end now. Nothing is charged.
+    /// It was told to stop and a job did not let go in time: the process must end now. Its task is claimed; whoever
+    /// recovers it charges it an attempt, and nothing else is charged.
     Stuck,
 }
 
