@@ -5,6 +5,9 @@
 //! A row is inserted into `queue`; a trigger puts its key into the order of work. A worker that *holds* the row's
 //! partition fetches it, runs its job, and settles it: the key leaves the order and the outcome is recorded, in one
 //! transaction that first checks that the hold is still good. Folding writes outcomes back into their rows in bulk.
+//! A task that runs long is *claimed*, written as running, and its partition goes to somebody else; so is, before it
+//! begins, one whose worker died the last time. When a worker dies, the next holder reads which task ran; claims of the
+//! dead are settled by whoever looks next.
 //!
 //! Rooms, in reading order; each names only rooms below its level:
 //!
@@ -17,8 +20,10 @@
 //! | 4 | [`config`], [`cli`] | the doors |
 //!
 //! *Invariant:* a key stands in the order of work exactly while its row is `ready`, in the delayed order exactly while
-//! it is `delayed`.
-//! *Invariant:* a task is settled only by whoever holds its partition at the epoch at which it was fetched.
+//! it is `delayed`; a `running` row has a claim instead.
+//! *Invariant:* a task is settled only by whoever holds its partition at the epoch at which it was fetched, or takes its
+//! claim away.
+//! *Invariant:* a task that ran when its worker died runs again only when nothing lives of what that had started for it.
 //! *Invariant:* what a task brings with it (effects, follow-ups) is committed with its settlement, or not at all.
 //! *Invariant:* a row's partition follows from its id alone, and never changes.
 //! *Invariant:* what is final stays final; only `retry` of a dead task, asked for by a person, undoes it.

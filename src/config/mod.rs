@@ -54,9 +54,10 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// The folder whose executable files are jobs. Absolute; it need not exist.
     pub scripts_dir: PathBuf,
-    /// How long a worker without work stays, in milliseconds.
+    /// How long a worker stays after its last work and after the last tick, in milliseconds.
     pub linger_ms: u64,
-    /// How long a worker may be without progress before another one kills it, in milliseconds; at least a second.
+    /// How long a worker may be without progress before another one or a tick kills it, in milliseconds; at least
+    /// a second.
     pub stall_ms: u64,
     /// How long final tasks, occurrences and log files are kept, in milliseconds; `None` for ever.
     pub retention_ms: Option<u64>,

@@ -106,7 +106,7 @@ impl Claim {
     }
 }
 
-/// What executables inherit from their worker, so that none outlives it unseen.
+/// What executables inherit from their worker, so that nothing of them outlives it unseen.
 #[derive(Debug, Clone, Default)]
 pub struct Body(pub(crate) Option<PathBuf>);
 

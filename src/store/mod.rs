@@ -55,12 +55,15 @@ pub trait Store: Look + Operate + Govern + Send {
     /// Safe to repeat: no, as for [`enqueue`](Self::enqueue).
     fn enqueue_many(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>>;
 
-    /// Takes the liveness lock of worker `index`: `None` when a living process has it.
+    /// Takes the liveness lock of worker `index` and notes this process as its next incarnation: `None` when a living
+    /// process has the lock. What is left of the executables of earlier ones is killed first; an error of kind `TryAgain`
+    /// says that some of it does not end.
     ///
     /// Safe to repeat: yes, because the lock is given back when it is dropped.
     fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>>;
 
-    /// Ends a worker in good order. Without it, the next look finds it dead, which costs nothing but the look.
+    /// Ends a worker in good order; what its executables have left behind is killed. Without it, the next look finds the
+    /// worker dead, which costs nothing but the look.
     ///
     /// Safe to repeat: it is not to be had twice, because the badge is consumed.
     fn retire(&mut self, badge: Badge) -> Result<()>;
@@ -72,7 +75,8 @@ pub trait Store: Look + Operate + Govern + Send {
 
     /// Holds a partition: takes its lock, then raises its epoch in a transaction. `None` when somebody else holds it,
     /// who is told that it is wanted. When the last holder died while a task ran, `blame` says what becomes of that task,
-    /// which is written in the same transaction: a second death cannot charge it twice.
+    /// which is written in the same transaction: a second death cannot charge it twice. What is left of that holder's
+    /// executables is killed before; an error of kind `TryAgain` says that some of it does not end.
     ///
     /// Safe to repeat: yes, because each hold only raises the epoch, and a note is read at the epoch that it names.
     fn hold(
@@ -98,7 +102,7 @@ pub trait Store: Look + Operate + Govern + Send {
         delivery: Delivery,
     ) -> Result<Claiming>;
 
-    /// Settles a claimed task. `None` when the claim was taken away: nothing was written then.
+    /// Settles a claimed task, whoever's claim it is. `None` when the claim was taken away: nothing was written then.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written.
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>>;

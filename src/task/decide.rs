@@ -194,7 +194,7 @@ pub enum Settlement {
         /// What an admin reads.
         reason: String,
     },
-    /// Still ready, nothing charged: nothing is written.
+    /// Ready as before, nothing charged: nothing is written, but that a claimed task is put back.
     Untouched,
 }
 

@@ -1,8 +1,9 @@
 //! The worker: hold a partition, run its tasks, settle them, sleep until there is more.
 //!
-//! Two threads: the engine's, which alone touches the database, and the runner's, which alone runs jobs. A worker holds
-//! at most one partition at a time; its home by preference, any that nobody holds while home has nothing to do. It can
-//! be killed at any instant: the rows it had in hand are still in the order, and the next holder sees them at once.
+//! The engine's thread alone touches the database, the runner's alone runs jobs; a third looks after the other workers. A
+//! worker holds at most one partition at a time: its home by preference, any that nobody holds while home has nothing to
+//! do. It can be killed at any instant: the rows it had in hand are still in the order, and the next holder sees them at
+//! once; a task that it had claimed is put back by whoever looks next.
 
 mod bench;
 mod desk;

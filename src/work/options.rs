@@ -7,7 +7,7 @@ use std::time::Duration;
 /// When a worker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// After this long without work.
+    /// When the last work and the last tick are both this long ago.
     Linger(Duration),
     /// When nothing is ready in any partition.
     Drain,

@@ -3,8 +3,8 @@
 //! A batch is bounded in rows and in time. What is finished is settled together, at the latest after [`SETTLE_AFTER`];
 //! when the batch's time is over, what was not begun is called back (nothing was ever written about it) and the next
 //! fetch begins at the top of the order again, so that a row of higher priority does not wait for a long batch.
-//! A task that still runs after [`CLAIM_AFTER`], or while others wait for the partition, is claimed, and the partition
-//! let go. A suspect, and what runs at most once, is claimed before it begins, and runs alone.
+//! A task that still runs after [`CLAIM_AFTER`], or after [`CLAIM_WANTED_AFTER`] while others wait for the partition, is
+//! claimed, and the partition let go. A suspect, and what runs at most once, is claimed before it begins, and runs alone.
 
 use super::bench::{Bench, has_rest};
 use super::desk::Finished;

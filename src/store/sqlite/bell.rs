@@ -3,7 +3,8 @@
 //! Each worker that listens has a datagram socket in the run folder. Of those that sleep, one is the *lookout*: it alone
 //! watches the write-ahead log by inotify, so that a commit wakes one process and not all; the worker loop then rings
 //! for whoever is at home in the partition. inotify speaks before the commit can be seen, so the lookout looks again
-//! with doubling pauses. All others look once a second, and so nothing hangs when a lookout dies.
+//! with doubling pauses. It also waits for the ends of the other workers, and they for its own, so that what a dead one
+//! had in hand is seen to at once. All look once a second besides, so a lost byte costs a second.
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
 use super::{badge, identity, lock, pulse};

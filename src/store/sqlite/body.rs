@@ -2,7 +2,8 @@
 //!
 //! Every executable inherits an open file that its worker made, locked, as do its descendants. While any of them lives
 //! the lock is taken, however the worker ended; so "the lock is free" is proof that nothing of it runs. Who still has the
-//! file open is found in /proc, and killed with its process group.
+//! file open is found in /proc, and killed with its process group. (No group is noted beforehand: a descendant can leave
+//! its group, but takes the file along.) One that closes every descriptor is not seen.
 
 use crate::clock::Watch;
 use crate::error::{Error, Result};

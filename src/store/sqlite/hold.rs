@@ -1,7 +1,8 @@
 //! Holding a partition and reading its next rows.
 //!
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
-//! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
+//! only believes to hold it (stopped while its lock file was replaced, say) settles nothing. Who raises the epoch also
+//! charges the task that ran when the last holder died, as that one's note says.
 
 use super::history::Tally;
 use super::notes::Notes;

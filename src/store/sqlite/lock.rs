@@ -1,8 +1,9 @@
 //! Kernel locks on files of the run folder.
 //!
 //! They belong to the open file, so the kernel gives them back the instant the process dies, however it dies. Every
-//! descriptor is close-on-exec: no child keeps a lock alive. A lock file is never deleted by us; where somebody else
-//! replaced it, the lock on the old file is worth nothing, so the path is looked at again after locking.
+//! descriptor is close-on-exec: no child keeps a lock alive. (Bodies are the exception: that is what they are for.) No
+//! other lock file is ever deleted by us; where somebody else replaced it, the lock on the old file is worth nothing, so
+//! the path is looked at again after locking.
 
 use crate::error::{Error, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};

@@ -1,7 +1,8 @@
 //! The SQLite backend: one file, many processes.
 //!
 //! Beside the database's real path lies its run folder (`<database>-run`) with the locks: one per partition and worker,
-//! the write gate, the scheduler's, the folder's, the lookout's. Our writers take turns through the gate, so that SQLite's
+//! the write gate, the scheduler's, the lookout's, that of whoever folds; and with the bodies and pulses of workers, and
+//! the sockets that they are rung by. Our writers take turns through the gate, so that SQLite's
 //! own lock is contended by applications only. A connection is opened once per process and never used after a fork.
 //! The connection keeps triggers on: what applications rely on holds for the engine's own writes too.
 
@@ -69,8 +70,8 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the database at `path`. `create` says what to do when there is none; tables that are missing are made, in
-    /// one transaction, by whoever comes first. Errors name the file and say what is wrong with it.
+    /// Opens the database at `path`. `create` says what to do when there is none, or none of our tables in it: these are
+    /// made in one transaction by whoever comes first. Errors name the file and say what is wrong with it.
     pub fn open(path: &Path, durability: Durability, create: Create) -> Result<Sqlite> {
         open::open(path, durability, create)
     }

@@ -1,8 +1,8 @@
 //! Opening a database: what kind of file it is, its settings, and its tables.
 //!
-//! The tables are made by whoever comes first, in one transaction; which version of them a file has is written in
-//! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
-//! words and never touched.
+//! The tables are made by whoever comes first of those that may make them, in one transaction; which version of them a
+//! file has is written in `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our
+//! names, are refused with words and never touched. Whoever opens a database that is up to date takes no turn at the gate.
 
 use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};

@@ -1,8 +1,8 @@
 //! The pulse of workers: proof that one that keeps its locks still makes progress.
 //!
 //! A worker that is stopped or frozen cannot be told from a busy one by its locks. So its engine's thread writes, into a
-//! mapped file of the run folder, when it last got anywhere. Whoever looks and finds that too long ago kills it, after the
-//! boot, the pid namespace and the start time have proven that it is that process. This is the only timeout in recovery.
+//! mapped file of the run folder, when it last got anywhere. Whoever looks and finds that too long ago kills it, after its
+//! lock, the pid namespace and the start time have proven that it is that process. This is the only timeout in recovery.
 //! Waiting for the write gate is nobody's own fault: it is marked, and whoever owns the gate is looked at instead.
 
 use super::badge::worker_lock;
