@@ -18,6 +18,7 @@ mod processes {
     mod frozen;
     mod killed;
     mod lingering;
+    mod messages;
     mod scripts;
     mod stopped;
     mod thousands;
