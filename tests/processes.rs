@@ -14,6 +14,7 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod crowd;
     mod drains;
     mod frozen;
     mod killed;

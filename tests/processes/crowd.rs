@@ -2,20 +2,20 @@
 //! them: each ends once, and runs as often as it says.
 //!
 //! What would be found here: rows that are lost or doubled between writers and workers that never rest, attempts that are
-//! charged and not run or run and not charged, follow-up attempts that nobody is told of.
+//! charged and not run or run and not charged, second attempts that nobody makes.
 
 use super::thousands::lines_by_task;
-use crate::installation::{BOUND, Installation, Running, statuses, within};
+use crate::installation::{BOUND, Installation, Running, pause, statuses, within};
 use crate::needs;
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Rows of each of the three programs; the last ones are the largest part.
+/// Rows of each of the three programs.
 const PYTHON: u64 = 40_000;
 const SHELL: u64 = 30_000;
 const LINES: u64 = 30_000;
-/// Of so many rows one is a script's; of these every second one fails at first, and half of those again.
+/// Of so many rows one is a script's, of both scripts in turn.
 const SCRIPT_EVERY: u64 = 250;
 
 const CONFIG: &str = "
@@ -60,7 +60,7 @@ fn python(here: &Installation) -> Running {
     Running::start(python.args(["-c", FROM_PYTHON]).arg(here.path("rowmill.db")).arg(PYTHON.to_string()))
 }
 
-/// The shell, which inserts ten rows by a statement, each statement a transaction of its own.
+/// The shell, which inserts a hundred rows by a statement, each statement a transaction of its own.
 fn shell(here: &Installation) -> Running {
     let mut text = String::from(".timeout 30000\nPRAGMA wal_autocheckpoint = 0;\n");
     let values: Vec<String> = rows(SHELL)
@@ -89,7 +89,7 @@ fn installed() -> Installation {
     let append = "echo \"$ROWMILL_TASK_ID $ROWMILL_ATTEMPT\" >> \"$RUNS\"\n";
     let append = append.replace("$RUNS", &here.path("runs").display().to_string());
     here.script("append", &append);
-    // By its id: two of four are done at once, one after a failure, one never.
+    // By its id: two of four succeed at once, one after a failure, one never.
     here.script("shaky", &format!("{append}exit $(( ROWMILL_TASK_ID % 4 - ROWMILL_ATTEMPT >= 1 ))\n"));
     std::fs::create_dir(here.path("jobs")).unwrap();
     std::fs::rename(here.path("scripts/shaky"), here.path("jobs/shaky")).unwrap();
@@ -128,7 +128,7 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
     assert!(here.count("true") < 100_000, "all was inserted before the first row was done");
     assert!(programs.iter_mut().all(|program| program.code() == Some(0)));
     within(2 * BOUND, "all rows to be final", || {
-        crate::installation::pause(Duration::from_millis(100));
+        pause(Duration::from_millis(100));
         (here.count("status IN ('done', 'dead')") == 100_000).then_some(())
     });
 
@@ -137,7 +137,10 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
     let wanted = statuses([("dead", never.try_into().unwrap()), ("done", 100_000 - u64::try_from(never).unwrap())]);
     assert_eq!(here.truth(), wanted);
     within(BOUND, "the outcomes to be folded", || (here.queue() == wanted).then_some(()));
-    assert_eq!(here.count("job = 'shaky' AND status = 'dead' AND id % 4 = 3 AND cause = 'exit' AND attempt = 2"), never);
+    assert_eq!(
+        here.count("job = 'shaky' AND status = 'dead' AND id % 4 = 3 AND cause = 'exit' AND attempt = 2"),
+        never
+    );
     assert_eq!(here.count("job = 'shaky' AND id % 4 = 2 AND attempt <> 2"), 0);
     assert_eq!(here.count("(job <> 'shaky' OR id % 4 < 2) AND attempt = 1 AND error IS NULL"), 100_000 - twice(&here));
     assert_eq!(here.count("job = 'echo' AND CAST(result AS TEXT) IS NOT CAST(param AS TEXT)"), 0);
