@@ -15,8 +15,8 @@ use std::time::Duration;
 const PYTHON: u64 = 40_000;
 const SHELL: u64 = 30_000;
 const LINES: u64 = 30_000;
-/// Of so many rows one is a script's, of both scripts in turn.
-const SCRIPT_EVERY: u64 = 250;
+/// Of so many rows one is a script's, of both scripts in turn. A prime, so that they are in all partitions.
+const SCRIPT_EVERY: u64 = 251;
 
 const CONFIG: &str = "
 workers = 10
@@ -30,7 +30,7 @@ backoff = { first = '20ms', factor = 1.0, max = '20ms' }
 
 const FROM_PYTHON: &str = "
 import sqlite3, sys
-job = lambda n: ['append', 'shaky'][n // 250 % 2] if n % 250 == 0 else ['noop', 'echo'][n % 2]
+job = lambda n: ['append', 'shaky'][n // 251 % 2] if n % 251 == 0 else ['noop', 'echo'][n % 2]
 conn = sqlite3.connect(sys.argv[1], isolation_level=None)
 conn.execute('PRAGMA busy_timeout = 30000')
 conn.execute('PRAGMA wal_autocheckpoint = 0')
@@ -89,8 +89,8 @@ fn installed() -> Installation {
     let append = "echo \"$ROWMILL_TASK_ID $ROWMILL_ATTEMPT\" >> \"$RUNS\"\n";
     let append = append.replace("$RUNS", &here.path("runs").display().to_string());
     here.script("append", &append);
-    // By its id: two of four succeed at once, one after a failure, one never.
-    here.script("shaky", &format!("{append}exit $(( ROWMILL_TASK_ID % 4 - ROWMILL_ATTEMPT >= 1 ))\n"));
+    // By its id: one of three succeeds at once, one after a failure, one never.
+    here.script("shaky", &format!("{append}exit $(( ROWMILL_TASK_ID % 3 - ROWMILL_ATTEMPT >= 0 ))\n"));
     std::fs::create_dir(here.path("jobs")).unwrap();
     std::fs::rename(here.path("scripts/shaky"), here.path("jobs/shaky")).unwrap();
     here.write("rowmill.toml", CONFIG);
@@ -132,17 +132,18 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
         (here.count("status IN ('done', 'dead')") == 100_000).then_some(())
     });
 
-    let never = here.count("job = 'shaky' AND id % 4 = 3");
-    assert!(never > 20, "{never}");
+    let never = here.count("job = 'shaky' AND id % 3 = 2");
+    let late = here.count("job = 'shaky' AND id % 3 = 1 AND attempt = 2 AND status = 'done'");
+    assert!(never > 20 && late > 20, "{never} never succeed, {late} at the second attempt");
     let wanted = statuses([("dead", never.try_into().unwrap()), ("done", 100_000 - u64::try_from(never).unwrap())]);
     assert_eq!(here.truth(), wanted);
     within(BOUND, "the outcomes to be folded", || (here.queue() == wanted).then_some(()));
     assert_eq!(
-        here.count("job = 'shaky' AND status = 'dead' AND id % 4 = 3 AND cause = 'exit' AND attempt = 2"),
+        here.count("job = 'shaky' AND status = 'dead' AND id % 3 = 2 AND cause = 'exit' AND attempt = 2"),
         never
     );
-    assert_eq!(here.count("job = 'shaky' AND id % 4 = 2 AND attempt <> 2"), 0);
-    assert_eq!(here.count("(job <> 'shaky' OR id % 4 < 2) AND attempt = 1 AND error IS NULL"), 100_000 - twice(&here));
+    assert_eq!(here.count("job = 'shaky' AND id % 3 = 1 AND attempt <> 2"), 0);
+    assert_eq!(here.count("(job <> 'shaky' OR id % 3 = 0) AND attempt = 1 AND error IS NULL"), 100_000 - twice(&here));
     assert_eq!(here.count("job = 'echo' AND CAST(result AS TEXT) IS NOT CAST(param AS TEXT)"), 0);
     assert_eq!(runs(&here), charged(&here), "each script ran as often as its attempts say");
     nothing_lost_or_doubled(&here);
@@ -151,7 +152,7 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
 
 /// How many tasks were run twice.
 fn twice(here: &Installation) -> i64 {
-    here.count("job = 'shaky' AND id % 4 >= 2")
+    here.count("job = 'shaky' AND id % 3 >= 1")
 }
 
 /// Each program's rows are there, each once, as it was asked for.
