@@ -3,8 +3,6 @@
 //! To add jobs of your own, write a type that a task's param decodes into, implement `Job` for it, and name it here.
 
 mod basic;
-// Tested, and not registered yet: see its header.
-#[cfg(test)]
 mod messages;
 
 use std::process::ExitCode;
@@ -15,6 +13,8 @@ fn main() -> ExitCode {
         jobs.job::<basic::Sleep>()?;
         jobs.job::<basic::Fail>()?;
         jobs.job::<basic::Echo>()?;
+        jobs.job::<messages::SendMessage>()?;
+        jobs.job::<messages::DeliverMessage>()?;
         Ok(())
     })
 }

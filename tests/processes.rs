@@ -14,6 +14,7 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod crowd;
     mod deaths;
     mod drains;
     mod frozen;
@@ -22,6 +23,7 @@ mod processes {
     mod killed;
     mod lingering;
     mod locked;
+    mod messages;
     mod paused;
     mod pruned;
     mod running;

@@ -1,12 +1,12 @@
 //! The pack of mass messages: one row asks for a message to many, so that a web request does not wait for it.
 //!
 //! `send_message` (params `uid`, `uids`, `content`, as a form or as JSON) keeps the text once and asks for one
-//! `deliver_message` per recipient; a delivery names the text and the recipient, and is written into the pack's outbox
-//! once and only once. So 100,000 recipients of 64 KiB are 64 KiB, not 6 GiB.
-//! Keeping, asking and writing have to happen in the transaction that settles the task, which handlers cannot do in this
-//! version. Until then the jobs are not registered; their params, their bounds and their statements are tested.
+//! `deliver_message` per recipient, at its own priority; a delivery names the text and the recipient, and is written into
+//! the pack's outbox once and only once. So 100,000 recipients of 64 KiB are 64 KiB, not 6 GiB.
+//! Keeping, asking and writing happen in the transaction that settles the task. The pack's tables are made by the first
+//! of them. Who passes the messages on reads the outbox; what is in the tables is the application's to delete.
 
-use rowmill::{NewTask, Result};
+use rowmill::{Context, Job, JobError, NewTask, Outcome, Result, Tx};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -24,12 +24,14 @@ const TABLES: [&str; 2] = [
 ];
 /// Keeps a text: message, sender, content. The same task may try again.
 const KEEP: &str = "INSERT OR IGNORE INTO messages_text (message, uid, content) VALUES (?1, ?2, ?3)";
+/// Finds a text that is kept: message.
+const FIND: &str = "SELECT 1 FROM messages_text WHERE message = ?1";
 /// Records a delivery: message, recipient. A second one of the same changes nothing.
 const RECORD: &str = "INSERT OR IGNORE INTO messages_outbox (message, uid) VALUES (?1, ?2)";
 
 /// `send_message`: a text from one to many.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct SendMessage {
+pub(crate) struct SendMessage {
     /// Who sends it.
     uid: u64,
     /// Who is to get it: 1 to 100,000, each of them once however often it stands here.
@@ -40,7 +42,7 @@ struct SendMessage {
 
 /// `deliver_message`: one recipient of a text that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct DeliverMessage {
+pub(crate) struct DeliverMessage {
     /// The task that was asked to send it.
     message: i64,
     /// Who is to get it.
@@ -48,13 +50,11 @@ struct DeliverMessage {
 }
 
 impl SendMessage {
-    const NAME: &'static str = "send_message";
-
     /// Why it can never be sent, if it cannot: what its task is rejected with.
     fn refusal(&self) -> Option<String> {
         let (count, bytes) = (self.uids.len(), self.content.len());
-        if let Some(nobody) = [self.uid].iter().chain(&self.uids).find(|uid| !is_somebody(**uid)) {
-            Some(format!("{nobody} is nobody's uid: they are 1 to {}", i64::MAX))
+        if let Some(uid) = [self.uid].iter().chain(&self.uids).find(|uid| !is_somebody(**uid)) {
+            Some(nobody(*uid))
         } else if count == 0 {
             Some("it has no recipients: `uids` is empty".to_string())
         } else if count > MOST_RECIPIENTS {
@@ -69,17 +69,63 @@ impl SendMessage {
     }
 
     /// One task per recipient, in the order of their uids.
-    fn deliveries(&self, message: i64) -> Result<Vec<NewTask>> {
+    fn deliveries(&self, message: i64, priority: i64) -> Result<Vec<NewTask>> {
         let recipients: BTreeSet<u64> = self.uids.iter().copied().collect();
-        recipients
-            .into_iter()
-            .map(|uid| NewTask::json(DeliverMessage::NAME, &DeliverMessage { message, uid }))
-            .collect()
+        let delivery = |uid| {
+            let task = NewTask::json(DeliverMessage::NAME, &DeliverMessage { message, uid })?;
+            Ok(NewTask { priority, ..task })
+        };
+        recipients.into_iter().map(delivery).collect()
     }
 }
 
-impl DeliverMessage {
+impl Job for SendMessage {
+    const NAME: &'static str = "send_message";
+
+    async fn run(self, cx: &Context) -> std::result::Result<Outcome, JobError> {
+        if let Some(reason) = self.refusal() {
+            return Ok(Outcome::Reject { reason });
+        }
+        let (message, uid) = (cx.task_id(), i64::try_from(self.uid)?);
+        let deliveries = self.deliveries(message, cx.priority())?;
+        let result = format!("{} recipients", deliveries.len());
+        Ok(Outcome::with_result(result).then_all(deliveries).effect(move |tx| {
+            make_tables(tx)?;
+            tx.execute(KEEP, &[message.into(), uid.into(), self.content.as_str().into()])?;
+            Ok(())
+        }))
+    }
+}
+
+impl Job for DeliverMessage {
     const NAME: &'static str = "deliver_message";
+
+    async fn run(self, _: &Context) -> std::result::Result<Outcome, JobError> {
+        let DeliverMessage { message, uid } = self;
+        if !is_somebody(uid) {
+            return Ok(Outcome::Reject { reason: nobody(uid) });
+        }
+        let uid = i64::try_from(uid)?;
+        Ok(Outcome::done().effect(move |tx| {
+            make_tables(tx)?;
+            if tx.query(FIND, &[message.into()])?.is_empty() {
+                return Err(JobError::new(format!("there is no message {message}")));
+            }
+            tx.execute(RECORD, &[message.into(), uid.into()])?;
+            Ok(())
+        }))
+    }
+}
+
+fn make_tables(tx: &Tx<'_>) -> std::result::Result<(), JobError> {
+    for table in TABLES {
+        tx.execute(table, &[])?;
+    }
+    Ok(())
+}
+
+fn nobody(uid: u64) -> String {
+    format!("{uid} is nobody's uid: they are 1 to {}", i64::MAX)
 }
 
 /// Databases count to 2^63 - 1, and nobody is 0.

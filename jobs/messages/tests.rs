@@ -1,7 +1,7 @@
 //! What can be asked of the pack: params of every origin are one message, bounds have words, a delivery counts once.
 
 use super::{DeliverMessage, KEEP, LONGEST_CONTENT, MOST_RECIPIENTS, RECORD, SendMessage, TABLES};
-use rowmill::{Codec, NewTask, decode};
+use rowmill::{Codec, Job, NewTask, decode};
 use rusqlite::Connection;
 
 fn message(uid: u64, uids: Vec<u64>, content: &str) -> SendMessage {
@@ -41,11 +41,13 @@ fn bounds_have_words() {
 
 #[test]
 fn each_recipient_is_asked_for_once_and_without_the_text() {
-    let tasks = message(4, vec![34, 6, 34], &"x".repeat(LONGEST_CONTENT)).deliveries(7).unwrap();
+    let tasks = message(4, vec![34, 6, 34], &"x".repeat(LONGEST_CONTENT)).deliveries(7, -3).unwrap();
     let delivery = |task: &NewTask| decode::<DeliverMessage>(task.codec, &task.param).unwrap();
     let wanted = [6, 34].map(|uid| DeliverMessage { message: 7, uid });
     assert_eq!(tasks.iter().map(delivery).collect::<Vec<_>>(), wanted);
-    assert!(tasks.iter().all(|task| task.job == DeliverMessage::NAME && task.param.len() < 64));
+    assert!(
+        tasks.iter().all(|task| (&task.job[..], task.priority) == (DeliverMessage::NAME, -3) && task.param.len() < 64)
+    );
     assert_eq!((SendMessage::NAME, DeliverMessage::NAME), ("send_message", "deliver_message"));
 }
 

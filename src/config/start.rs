@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
         let [short, long] = &jobs[..] else { panic!("{jobs:?}") };
         assert_eq!(short.policy, long.policy, "the long example shows the defaults");
-        assert_eq!((short.name.as_str(), long.name.as_str()), ("send_message", "report"));
+        assert_eq!((short.name.as_str(), long.name.as_str()), ("thumbnail", "report"));
         let [schedule] = &schedules[..] else { panic!("{schedules:?}") };
         assert_eq!((schedule.job.as_str(), schedule.param.as_str()), ("hello", r#"{"who":"world"}"#));
     }

@@ -19,7 +19,10 @@ fn a_good_installation_is_all_well() {
     let here = Installation::empty();
     here.run(&["init"]).well();
     let said = here.run(&["check"]).well();
-    assert!(said.contains("echo, fail, hello, noop, sleep") && said.ends_with("all well\n"), "{said}");
+    assert!(
+        said.contains("deliver_message, echo, fail, hello, noop, send_message, sleep") && said.ends_with("all well\n"),
+        "{said}"
+    );
     assert_eq!(here.json(&["check"]), json!({ "ok": true, "found": [] }));
     assert!(!here.path("logs").exists() && here.processes().is_empty(), "it starts nothing");
 }

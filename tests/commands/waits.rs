@@ -78,7 +78,7 @@ fn a_try_exits_as_the_job_did_and_leaves_nothing() {
         (&["try", "fail", "\"no\""], 1, "error: no\n"),
         (&["try", "sleep", "\"x\""], 65, "error: param is not what the job takes: invalid type"),
         (&["try", "sleep", "x"], 2, "error: the param is not JSON"),
-        (&["try", "stranger"], 2, "error: no job `stranger` is known here\nhint: there are about, echo, exit0,"),
+        (&["try", "stranger"], 2, "error: no job `stranger` is known here\nhint: there are about, deliver_message,"),
         (&["try", "noop", "--codec", "xml"], 2, "error: there is no codec `xml`"),
     ] {
         let said = here.run(args);

@@ -47,13 +47,13 @@ fn rows_of_another_language_are_all_done_once() {
     let mut marks: Vec<i64> = here.read("marks").lines().map(|line| line.parse().unwrap()).collect();
     marks.sort_unstable();
     assert_eq!(marks, (0..500).map(|n| n * 41 + 1).collect::<Vec<i64>>());
-    assert_eq!(done_lines(&here), (1..=20_500).map(|id| (id, 1)).collect());
+    assert_eq!(lines_by_task(&here, &[" done run_ms="]), (1..=20_500).map(|id| (id, 1)).collect());
 }
 
-/// How many lines `done` the log has for each task.
-fn done_lines(here: &Installation) -> BTreeMap<i64, u32> {
+/// How many lines the log has for each task that have one of these in them.
+pub(super) fn lines_by_task(here: &Installation, parts: &[&str]) -> BTreeMap<i64, u32> {
     let mut found = BTreeMap::new();
-    for line in here.log().lines().filter(|line| line.contains(" done run_ms=")) {
+    for line in here.log().lines().filter(|line| parts.iter().any(|part| line.contains(part))) {
         let id = line.split(' ').find_map(|word| word.strip_prefix("task=")).unwrap();
         *found.entry(id.parse().unwrap()).or_insert(0) += 1;
     }

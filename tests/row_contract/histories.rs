@@ -1,8 +1,9 @@
 //! Random short histories: statements of an application between the verbs of the engine, in any order.
 //!
 //! After each step the laws of the data must hold; what was final must be as it was; no id may come twice; and what a
-//! worker fetches must be ready to whoever reads it. At the end all is drained, and no key is left without a row. A
-//! failure names its seed and prints the history, which is the same at each run.
+//! worker fetches must be ready to whoever reads it, and nothing ready of its partition may stand before it. At the end
+//! all is drained, and no key is left without a row. A failure names its seed and prints the history, which is the same at
+//! each run.
 
 use crate::scene::{FAR_MS, PARTITIONS, Scene, dead, done, hold_as, laws, parked, patiently, retried, settled, task};
 use rowmill::store::{Batch, Hold, Settling, Verdict};
@@ -213,10 +214,20 @@ impl History {
         let batch = self.scene.store.fetch(&hold, limit).unwrap();
         let ids: Vec<i64> = batch.tasks.iter().map(|(t, _)| t.id).collect();
         self.steps.push(format!("fetch {limit} of {index}: {ids:?}, orphans {:?}", batch.orphans));
+        let first = self.first_of(index);
+        assert!(first.starts_with(&ids), "{first:?} was the order of partition {index}");
+        assert!(ids.len() + batch.orphans.len() >= limit.min(first.len()), "{first:?} were ready in partition {index}");
         for id in ids {
             assert_eq!(self.scene.status(id), "ready", "task {id} was handed out");
         }
         self.hands.insert(index, (hold, batch));
+    }
+
+    /// What a reader takes for the order of a partition: its ready rows, larger priorities first.
+    fn first_of(&self, index: u32) -> Vec<i64> {
+        let order = "SELECT id FROM task WHERE status = 'ready' AND id % ?1 = ?2 ORDER BY priority DESC, id";
+        let mut query = self.scene.database.conn.prepare_cached(order).unwrap();
+        query.query_map([PARTITIONS, index], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     fn outcome(&mut self) -> Settlement {
