@@ -22,6 +22,7 @@ struct Page {
     epoch: AtomicI64,
     running: AtomicI64,
     wanted: AtomicU64,
+    boot: AtomicU64,
 }
 
 /// The mapped lock file of a partition.
@@ -58,17 +59,20 @@ impl Notes {
         unsafe { self.0.as_ref() }
     }
 
-    /// The task that ran when the holder at `epoch` died; `None` when none did, or the note is of another hold.
-    pub(super) fn left_by(&self, epoch: i64) -> Option<i64> {
+    /// The task that ran when the holder at `epoch` died; `None` when none did, or the note is of another hold, or of
+    /// another `boot`: then the machine went down with the holder, and the task is not to blame.
+    pub(super) fn left_by(&self, epoch: i64, boot: u64) -> Option<i64> {
         let page = self.page();
         let running = page.running.load(Ordering::Acquire);
-        (running != 0 && page.epoch.load(Ordering::Acquire) == epoch).then_some(running)
+        let same = page.epoch.load(Ordering::Acquire) == epoch && page.boot.load(Ordering::Acquire) == boot;
+        (running != 0 && same).then_some(running)
     }
 
     /// Begins the notes of a hold.
-    pub(super) fn begin(&self, epoch: i64) {
+    pub(super) fn begin(&self, epoch: i64, boot: u64) {
         let page = self.page();
         page.running.store(0, Ordering::Release);
+        page.boot.store(boot, Ordering::Release);
         page.epoch.store(epoch, Ordering::Release);
     }
 
