@@ -100,7 +100,7 @@ fn a_drain_whose_workers_are_killed_says_that_work_remains() {
 }
 
 /// The first hold of each partition is lost as soon as it is had: somebody raised the epoch after it.
-const LOSE_FIRST: &str = "CREATE TRIGGER lose_first AFTER INSERT ON rowmill_partition BEGIN
+pub(crate) const LOSE_FIRST: &str = "CREATE TRIGGER lose_first AFTER INSERT ON rowmill_partition BEGIN
     UPDATE rowmill_partition SET epoch = epoch + 1
      WHERE generation = NEW.generation AND partition = NEW.partition;
   END";

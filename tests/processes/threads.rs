@@ -5,6 +5,7 @@
 //! be told to end, and a task that is charged for a stop. Only Rust jobs run here: an executable of a thread would be
 //! looked for among the children of all other tests.
 
+use super::killed::LOSE_FIRST;
 use crate::installation::{BOUND, Installation, pause, statuses, within};
 use rowmill::clock::Clock;
 use rowmill::log::{Journal, Settings};
@@ -152,12 +153,6 @@ fn await_running(here: &Installation) {
 }
 
 const PATIENT: Duration = Duration::from_secs(30);
-
-/// The first hold of each partition is lost as soon as it is had: somebody raised the epoch after it.
-const LOSE_FIRST: &str = "CREATE TRIGGER lose_first AFTER INSERT ON rowmill_partition BEGIN
-    UPDATE rowmill_partition SET epoch = epoch + 1
-     WHERE generation = NEW.generation AND partition = NEW.partition;
-  END";
 
 #[test]
 fn a_batch_of_a_lost_hold_is_broken_off_and_nothing_of_it_counts() {
