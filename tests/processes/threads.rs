@@ -229,8 +229,8 @@ fn a_locked_database_keeps_nobody_from_ending_within_the_grace() {
     let conn = here.sql();
     let mut worker = start(&here, 0, 1, Duration::from_millis(500));
     insert(&here, &conn, "quick");
-    // From here on the worker holds its partition, so that it can fetch without writing.
-    within(BOUND, "a first row to be done", || (here.done() == 1).then_some(()));
+    // From here on the worker holds its partition and has nothing left to write, so that it can fetch.
+    within(BOUND, "a first row to be folded", || (here.queue() == statuses([("done", 1)])).then_some(()));
     // One that is done and cannot be settled, and one that goes on.
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     insert(&here, &conn, "quick");
