@@ -114,7 +114,7 @@ pub trait Store: Look + Operate + Govern + Send {
     fn last_word(&mut self, claim: &Claim, word: LastWord) -> Result<()>;
 
     /// Claims of worker processes that are dead, to be settled by whoever asks. What is left of the executables that such
-    /// a process had started is killed and gone when this returns; an error of kind `TryAgain` says that it is not yet.
+    /// a process had started is killed and gone when this returns; claims whose executables are not gone yet are left out.
     fn lost_claims(&mut self) -> Result<Vec<LostClaim>>;
 
     /// Rings for the workers that have waited for a partition.

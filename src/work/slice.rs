@@ -143,7 +143,11 @@ impl Bench {
                 self.rows = (*settled * 2).max(1);
                 Ok(Some(Slice::Claimed(*settled, claim)))
             }
-            Claiming::Lost => self.abandon().map(Some),
+            Claiming::Lost => {
+                let index = run.hold.partition().index;
+                log::warn!("partition {index} has a new holder; task {} is broken off", task.id);
+                self.abandon().map(Some)
+            }
         }
     }
 

@@ -43,8 +43,8 @@ fn a_worker_that_is_told_twice_ends_although_its_finished_tasks_cannot_be_settle
     here.script("mark", "echo run >> runs\n");
     let mut worker = here.start(&["work", "--index", "0"]);
     here.insert(1, "noop", "");
-    // From here on it holds its partition, so that it can run tasks without writing.
-    within(BOUND, "a first row to be done", || (here.done() == 1).then_some(()));
+    // From here on it holds its partition and has nothing left to write, so that it can run tasks.
+    within(BOUND, "a first row to be folded", || (here.queue() == statuses([("done", 1)])).then_some(()));
     let application = here.sql();
     let insert = "BEGIN IMMEDIATE; INSERT INTO queue (job) VALUES ('mark'); COMMIT; BEGIN IMMEDIATE";
     application.execute_batch(insert).unwrap();

@@ -5,6 +5,7 @@
 //! be told to end, and a task that is charged for a stop. Only Rust jobs run here: an executable of a thread would be
 //! looked for among the children of all other tests.
 
+use super::killed::LOSE_FIRST;
 use crate::installation::{BOUND, Installation, pause, statuses, within};
 use rowmill::clock::Clock;
 use rowmill::log::{Journal, Settings};
@@ -153,12 +154,6 @@ fn await_running(here: &Installation) {
 
 const PATIENT: Duration = Duration::from_secs(30);
 
-/// The first hold of each partition is lost as soon as it is had: somebody raised the epoch after it.
-const LOSE_FIRST: &str = "CREATE TRIGGER lose_first AFTER INSERT ON rowmill_partition BEGIN
-    UPDATE rowmill_partition SET epoch = epoch + 1
-     WHERE generation = NEW.generation AND partition = NEW.partition;
-  END";
-
 #[test]
 fn a_batch_of_a_lost_hold_is_broken_off_and_nothing_of_it_counts() {
     let here = Installation::new("workers = 1\n");
@@ -234,8 +229,8 @@ fn a_locked_database_keeps_nobody_from_ending_within_the_grace() {
     let conn = here.sql();
     let mut worker = start(&here, 0, 1, Duration::from_millis(500));
     insert(&here, &conn, "quick");
-    // From here on the worker holds its partition, so that it can fetch without writing.
-    within(BOUND, "a first row to be done", || (here.done() == 1).then_some(()));
+    // From here on the worker holds its partition and has nothing left to write, so that it can fetch.
+    within(BOUND, "a first row to be folded", || (here.queue() == statuses([("done", 1)])).then_some(()));
     // One that is done and cannot be settled, and one that goes on.
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     insert(&here, &conn, "quick");

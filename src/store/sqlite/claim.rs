@@ -152,7 +152,11 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
             Standing::Died => false,
             Standing::PowerCut => true,
         };
-        body::end(&store.run, incarnation)?;
+        // What does not let itself be killed holds up its own tasks, and nobody else's.
+        if let Err(e) = body::end(&store.run, incarnation) {
+            log::warn!("the tasks of dead worker process {incarnation} wait: {e}");
+            continue;
+        }
         let claims = "SELECT c.id, q.job, q.codec, q.priority, q.attempt, q.max_attempts, c.claimed_at,
                              c.delivery, c.timeout_ms, c.interrupted
                         FROM rowmill_claim c LEFT JOIN queue q ON q.id = c.id WHERE c.incarnation = ?1";
@@ -163,7 +167,7 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
             let attempts_charged = r.get::<_, Option<u32>>(4)?.unwrap_or(1).saturating_sub(1);
             let task = Task {
                 id,
-                job: r.get::<_, Option<String>>(1)?.unwrap_or_default(),
+                job: look::text_of(r, 1)?.unwrap_or_default(),
                 param: Vec::new(),
                 codec: crate::task::Codec::default(),
                 priority: r.get::<_, Option<i64>>(3)?.unwrap_or(0),

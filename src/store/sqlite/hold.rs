@@ -6,7 +6,7 @@
 
 use super::history::Tally;
 use super::notes::Notes;
-use super::{Sqlite, body, lock, pause, settle};
+use super::{Sqlite, body, identity, lock, pause, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -38,13 +38,13 @@ pub(super) fn hold(
         }
         return Ok(None);
     };
-    let notes = Notes::map(&file)?;
-    end_bodies_of_last(store, partition, &notes)?;
+    let (notes, boot) = (Notes::map(&file)?, identity::boot_mark()?);
+    end_bodies_of_last(store, partition, &notes, boot)?;
     let epoch = store.write(|tx| {
         let place = params![partition.generation, partition.index];
         let last = "SELECT epoch FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
         let last: Option<i64> = tx.prepare_cached(last)?.query_row(place, |r| r.get(0)).optional()?;
-        if let Some(suspect) = last.and_then(|epoch| notes.left_by(epoch)) {
+        if let Some(suspect) = last.and_then(|epoch| notes.left_by(epoch, boot)) {
             charge(tx, partition, badge, suspect, now_ms, blame)?;
         }
         let raise = "INSERT INTO rowmill_partition (generation, partition, epoch, incarnation, held_at)
@@ -54,17 +54,17 @@ pub(super) fn hold(
         let row = params![partition.generation, partition.index, badge.incarnation, now_ms];
         Ok(tx.prepare_cached(raise)?.query_row(row, |r| r.get(0))?)
     })?;
-    notes.begin(epoch);
+    notes.begin(epoch, boot);
     Ok(Some(Hold { partition, epoch, worker: badge.index, note: Arc::new(notes), _lock: Lock(Box::new(file)) }))
 }
 
 /// When the last holder died while a task ran, what is left of its executables goes first.
-fn end_bodies_of_last(store: &Sqlite, partition: Partition, notes: &Notes) -> Result<()> {
+fn end_bodies_of_last(store: &Sqlite, partition: Partition, notes: &Notes, boot: u64) -> Result<()> {
     let last = "SELECT epoch, incarnation FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
     let place = params![partition.generation, partition.index];
     let last = store.conn.prepare_cached(last)?.query_row(place, |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
     match last {
-        Some((epoch, incarnation)) if notes.left_by(epoch).is_some() => body::end(&store.run, incarnation),
+        Some((epoch, incarnation)) if notes.left_by(epoch, boot).is_some() => body::end(&store.run, incarnation),
         _ => Ok(()),
     }
 }

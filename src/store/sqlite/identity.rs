@@ -29,6 +29,12 @@ pub(super) fn this_boot() -> Result<String> {
     Ok(text.trim().to_string())
 }
 
+/// The first half of the id of this boot, as a number.
+pub(super) fn boot_mark() -> Result<u64> {
+    let digits: String = this_boot()?.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    u64::from_str_radix(&digits, 16).map_err(|_| Error::failed("the id of this boot has no hexadecimal digits"))
+}
+
 /// When a process started, in clock ticks since the boot; `None` when there is no such process, or when it has ended and
 /// nobody has taken note of it yet.
 /// Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from the last parenthesis.

@@ -34,15 +34,23 @@ impl Notes {
         &self.0.words()[2]
     }
 
-    /// The task that ran when the holder at `epoch` died; `None` when none did, or the note is of another hold.
-    pub(super) fn left_by(&self, epoch: i64) -> Option<i64> {
+    fn boot(&self) -> &AtomicI64 {
+        &self.0.words()[3]
+    }
+
+    /// The task that ran when the holder at `epoch` died; `None` when none did, or the note is of another hold, or of
+    /// another `boot`: then the machine went down with the holder, and the task is not to blame.
+    pub(super) fn left_by(&self, epoch: i64, boot: u64) -> Option<i64> {
         let running = self.running().load(Ordering::Acquire);
-        (running != 0 && self.epoch().load(Ordering::Acquire) == epoch).then_some(running)
+        let same =
+            self.epoch().load(Ordering::Acquire) == epoch && self.boot().load(Ordering::Acquire) == boot.cast_signed();
+        (running != 0 && same).then_some(running)
     }
 
     /// Begins the notes of a hold.
-    pub(super) fn begin(&self, epoch: i64) {
+    pub(super) fn begin(&self, epoch: i64, boot: u64) {
         self.running().store(0, Ordering::Release);
+        self.boot().store(boot.cast_signed(), Ordering::Release);
         self.epoch().store(epoch, Ordering::Release);
     }
 

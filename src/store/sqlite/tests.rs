@@ -111,6 +111,25 @@ fn the_task_that_ran_when_its_worker_died_is_charged_once_and_its_neighbours_are
 }
 
 #[test]
+fn a_note_of_an_earlier_boot_charges_nobody() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let id = add(&mut store, "noop", 0);
+    let (me, place) = (badge(&mut store, 0), home(&mut store, id));
+    let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    hold.note().starts(id);
+    die(hold);
+    // The machine went down, and the page had been written to the disk before.
+    let path = folder.path().join("q.db-run").join(hold::partition_lock(place));
+    let mut page = std::fs::read(&path).unwrap();
+    page[24..32].copy_from_slice(&7u64.to_ne_bytes());
+    std::fs::write(&path, page).unwrap();
+    let hold = store.hold(place, &me, 6, &nobody).unwrap().unwrap();
+    let (task, _) = store.fetch(&hold, 1).unwrap().tasks.remove(0);
+    assert_eq!((task.attempts_charged, task.careful), (0, false));
+}
+
+#[test]
 fn a_note_about_a_task_of_another_partition_charges_nobody() {
     let folder = TempDir::new().unwrap();
     let mut store = open(&folder);
