@@ -28,7 +28,7 @@ CREATE TABLE queue (
 
   -- Which registered job runs this. A name that no worker knows parks the row; it never names a file to run.
   job          TEXT NOT NULL
-               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (length(job) BETWEEN 1 AND 200),
+               CONSTRAINT "job must be a name of 1 to 200 characters" CHECK (typeof(job) = 'text' AND length(job) BETWEEN 1 AND 200),
   -- What the job is given. Text or bytes, at most 16 MiB.
   param        TEXT NOT NULL DEFAULT ''
                CONSTRAINT "param must be text or bytes of at most 16777216 bytes"
@@ -59,14 +59,18 @@ CREATE TABLE queue (
                CONSTRAINT "status is ready, delayed, running, parked, done, dead or cancelled"
                CHECK (status = 'ready' OR status = 'done' OR status = 'delayed' OR status = 'running'
                       OR status = 'parked' OR status = 'dead' OR status = 'cancelled'),
-  attempt      INTEGER NOT NULL DEFAULT 0,  -- attempts charged so far
-  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)),
+  attempt      INTEGER NOT NULL DEFAULT 0   -- attempts charged so far
+               CONSTRAINT "attempt is set by the engine: leave it out"
+               CHECK (typeof(attempt) = 'integer' AND attempt BETWEEN 0 AND 4294967295),
+  created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER))
+               CONSTRAINT "created_at is set by the database: leave it out" CHECK (typeof(created_at) = 'integer'),
   started_at   INTEGER,                     -- of the last attempt
   finished_at  INTEGER,                     -- when it became final
   worker       INTEGER,                     -- index of the worker that ran the last attempt
   result       BLOB,                        -- what the handler returned
   error        TEXT,                        -- of the last failed attempt, or why the row is parked
   cause        TEXT,                        -- kind of that error: error, timeout, exit, signal, panic, rejected, …
+  parent       INTEGER,                     -- the task that this one follows, if its handler asked for it
 
   CONSTRAINT "status is set by the engine; an application may only set it to cancelled"
     CHECK ((status = 'done' OR status = 'dead') = (finished_at IS NOT NULL) OR status = 'cancelled'),
@@ -110,11 +114,29 @@ CREATE TABLE rowmill_worker (
   started_at  INTEGER NOT NULL
 );
 
--- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task.
+-- While a row is here nobody works, whatever cron does: a person has stopped everything, until one starts it again.
+CREATE TABLE rowmill_stop (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  since    INTEGER NOT NULL,
+  by_whom  TEXT NOT NULL         -- user@host
+);
+
+-- Jobs whose tasks are parked instead of run, until a person resumes them.
+CREATE TABLE rowmill_pause (
+  job      TEXT PRIMARY KEY,
+  since    INTEGER NOT NULL,
+  by_whom  TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Running tasks that were claimed: each by one worker process. Whoever takes the claim away may settle the task. What the
+-- worker knew of the task before it ended itself stands here for whoever does.
 CREATE TABLE rowmill_claim (
   id          INTEGER PRIMARY KEY,
   incarnation INTEGER NOT NULL,
-  claimed_at  INTEGER NOT NULL
+  claimed_at  INTEGER NOT NULL,
+  delivery    TEXT NOT NULL,      -- under which it began: at_least_once or at_most_once
+  timeout_ms  INTEGER,            -- the timeout that it ran past without yielding
+  interrupted INTEGER             -- 1 when it was told to stop and did not
 );
 
 -- The order of work. A key stands here exactly while its row is ready; workers of different partitions share no page.
@@ -146,6 +168,32 @@ CREATE TABLE rowmill_settled (
   PRIMARY KEY (generation, partition, id)
 ) WITHOUT ROWID;
 
+-- Follow-ups of settled tasks that are still to be inserted: what was more than one transaction takes. Each row is up to
+-- a thousand of them, as JSON, and leaves in the transaction that inserts them.
+CREATE TABLE rowmill_followup (
+  chunk  INTEGER PRIMARY KEY AUTOINCREMENT,
+  parent INTEGER NOT NULL,
+  tasks  TEXT NOT NULL,
+  error  TEXT                     -- why those that are left in it were refused: such a row is kept for a person
+);
+
+-- How many tasks of a job became final on a day (days since 1970-01-01, in UTC), counted by the transaction in which they
+-- did. What is deleted afterwards stays counted.
+CREATE TABLE rowmill_history (
+  day    INTEGER NOT NULL,
+  job    TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status = 'done' OR status = 'dead' OR status = 'cancelled'),
+  count  INTEGER NOT NULL,
+  PRIMARY KEY (day, job, status)
+) WITHOUT ROWID;
+
+-- How far the housekeeping of ticks has come through the old rows, and when its next pass begins.
+CREATE TABLE rowmill_sweep (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  after_id INTEGER NOT NULL,
+  next_at  INTEGER NOT NULL
+);
+
 -- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
 CREATE TABLE rowmill_schedule (
   name     TEXT PRIMARY KEY,
@@ -176,20 +224,22 @@ CREATE VIEW task AS
          coalesce(s.worker, q.worker) AS worker,
          CASE WHEN s.id IS NULL THEN q.result ELSE s.result END AS result,
          CASE WHEN s.id IS NULL THEN q.error END AS error,
-         CASE WHEN s.id IS NULL THEN q.cause END AS cause
+         CASE WHEN s.id IS NULL THEN q.cause END AS cause,
+         q.parent
     FROM queue q
     LEFT JOIN rowmill_settled s
       ON (s.generation, s.partition) = (SELECT g.generation, q.id % g.partitions FROM rowmill_generation g
-                                         WHERE g.first_id <= q.id ORDER BY g.generation DESC LIMIT 1)
+                                         WHERE g.first_id <= q.id ORDER BY g.first_id DESC LIMIT 1)
      AND s.id = q.id;
 
 -- What belongs to the engine cannot be inserted. (In a BEFORE trigger an id that was not given reads as -1.)
 CREATE TRIGGER rowmill_insert_refuse BEFORE INSERT ON queue
-WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0 OR NEW.finished_at IS NOT NULL
+WHEN NEW.id <> -1 OR NEW.status <> 'ready' OR NEW.attempt <> 0
+  OR coalesce(NEW.started_at, NEW.finished_at, NEW.worker, NEW.result, NEW.error, NEW.cause, NEW.parent) IS NOT NULL
 BEGIN
   SELECT CASE WHEN NEW.id <> -1
     THEN RAISE(ABORT, 'id is given by the database: leave it out')
-    ELSE RAISE(ABORT, 'status, attempt and finished_at are set by the engine: leave them out') END;
+    ELSE RAISE(ABORT, 'status, attempt and what came of it are set by the engine: leave them out') END;
 END;
 
 CREATE TRIGGER rowmill_insert_ready AFTER INSERT ON queue
@@ -207,7 +257,8 @@ BEGIN
   UPDATE queue SET status = 'delayed' WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id ON queue
+-- (Every name that SQLite has for it.)
+CREATE TRIGGER rowmill_id_refuse BEFORE UPDATE OF id, rowid, oid, _rowid_ ON queue
 WHEN NEW.id <> OLD.id
 BEGIN
   SELECT RAISE(ABORT, 'id is given by the database and never changes');
@@ -221,19 +272,19 @@ BEGIN
   UPDATE rowmill_ready SET priority = NEW.priority
    WHERE NEW.status = 'ready' AND NEW.priority <> OLD.priority
      AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
      AND priority = OLD.priority AND id = NEW.id;
   INSERT INTO rowmill_delayed (run_at, id)
     SELECT NEW.run_at, id FROM rowmill_ready
      WHERE NEW.status = 'ready'
        AND NEW.run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
        AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                       WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                       WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
        AND priority = NEW.priority AND id = NEW.id;
   DELETE FROM rowmill_ready
    WHERE NEW.status = 'ready'
      AND (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= NEW.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
      AND priority = NEW.priority AND id = NEW.id
      AND EXISTS (SELECT 1 FROM rowmill_delayed d WHERE d.run_at = NEW.run_at AND d.id = NEW.id);
   UPDATE queue SET status = 'delayed'
@@ -250,7 +301,7 @@ WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
  AND (OLD.status IN ('done', 'dead')
       OR EXISTS (SELECT 1 FROM rowmill_settled s
                   WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                                        WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                                        WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
                     AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(IGNORE);
@@ -261,24 +312,40 @@ WHEN NEW.status = 'cancelled' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND priority IN (OLD.priority, NEW.priority) AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND id = OLD.id;
   UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
    WHERE id = OLD.id AND finished_at IS NULL;
+  -- (Not an upsert: an UPDATE OR REPLACE by an application would hand its way of resolving conflicts on to it.)
+  INSERT INTO rowmill_history (day, job, status, count)
+    SELECT CAST(julianday('now') - 2440587.5 AS INTEGER), OLD.job, 'cancelled', 0
+     WHERE NOT EXISTS (SELECT 1 FROM rowmill_history
+                        WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job
+                          AND status = 'cancelled');
+  UPDATE rowmill_history SET count = count + 1
+   WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job AND status = 'cancelled';
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.
--- ('done' is guarded by its CHECK alone: folding writes it for every task.)
+-- ('done' of a ready row is guarded by its CHECK alone: folding writes it for every task.)
 CREATE TRIGGER rowmill_status_refuse BEFORE UPDATE OF status ON queue
-WHEN NEW.status <> OLD.status AND NEW.status NOT IN ('done', 'cancelled')
- AND ((NEW.status = 'ready') <> EXISTS (
+WHEN NEW.status <> OLD.status AND NEW.status <> 'cancelled' AND NOT (OLD.status = 'ready' AND NEW.status = 'done')
+ AND (OLD.status IN ('done', 'cancelled')
+   OR (OLD.status IN ('dead', 'parked') AND NEW.status NOT IN ('ready', 'delayed'))
+   OR (NEW.status = 'ready') <> EXISTS (
         SELECT 1 FROM rowmill_ready r
          WHERE (r.generation, r.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
-           AND r.priority = NEW.priority AND r.id = OLD.id)
+                                               WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
+           AND r.priority IN (OLD.priority, NEW.priority) AND r.id = OLD.id)
    OR (NEW.status = 'delayed') <> EXISTS (
-        SELECT 1 FROM rowmill_delayed d WHERE d.run_at = coalesce(NEW.run_at, 0) AND d.id = OLD.id))
+        SELECT 1 FROM rowmill_delayed d
+         WHERE d.run_at IN (coalesce(OLD.run_at, 0), coalesce(NEW.run_at, 0)) AND d.id = OLD.id)
+   OR EXISTS (
+        SELECT 1 FROM rowmill_settled s
+         WHERE (s.generation, s.partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
+                                               WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+           AND s.id = OLD.id))
 BEGIN
   SELECT RAISE(ABORT, 'status is set by the engine; an application may only set it to cancelled');
 END;
@@ -289,11 +356,11 @@ WHEN OLD.status <> 'done' AND OLD.status <> 'dead' AND OLD.status <> 'cancelled'
 BEGIN
   DELETE FROM rowmill_ready
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND priority = OLD.priority AND id = OLD.id;
   DELETE FROM rowmill_delayed WHERE run_at = coalesce(OLD.run_at, 0) AND id = OLD.id;
   DELETE FROM rowmill_settled
    WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY generation DESC LIMIT 1)
+                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
      AND id = OLD.id;
 END;

@@ -3,6 +3,9 @@
 //! To add jobs of your own, write a type that a task's param decodes into, implement `Job` for it, and name it here.
 
 mod basic;
+// Tested, and not registered yet: see its header.
+#[cfg(test)]
+mod messages;
 
 use std::process::ExitCode;
 

@@ -19,6 +19,7 @@
 //! *Invariant:* a key stands in the order of work exactly while its row is `ready`, in the delayed order exactly while
 //! it is `delayed`.
 //! *Invariant:* a task is settled only by whoever holds its partition at the epoch at which it was fetched.
+//! *Invariant:* what a task brings with it (effects, follow-ups) is committed with its settlement, or not at all.
 //! *Invariant:* a row's partition follows from its id alone, and never changes.
 //! *Invariant:* what is final stays final; only `retry` of a dead task, asked for by a person, undoes it.
 //! *Invariant:* every write transaction is short, begins IMMEDIATE behind the write gate, and is bounded in rows.
@@ -36,8 +37,8 @@ pub mod work;
 
 pub use cli::main;
 pub use error::{Error, Result};
-pub use task::{Backoff, Outcome, Policy};
-pub use work::{Context, Job, JobError, Registry};
+pub use task::{Backoff, Codec, Delivery, JobError, NewTask, Outcome, Policy, Tx, Value, decode};
+pub use work::{Context, Job, Registry};
 
 /// Compiles the Rust in README.md, and nothing else.
 #[cfg(doctest)]

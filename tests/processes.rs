@@ -14,10 +14,22 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod deaths;
     mod drains;
+    mod frozen;
+    mod held;
+    mod idle;
     mod killed;
     mod lingering;
+    mod locked;
+    mod paused;
+    mod pruned;
+    mod running;
+    mod scaled;
+    mod scripts;
+    mod spread;
     mod stopped;
     mod thousands;
+    mod threads;
     mod ticks;
 }

@@ -109,6 +109,53 @@ pub(super) enum Command {
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
         workers: Option<u32>,
     },
+    /// End all workers and keep them from working until `start`, whatever cron does
+    Stop {
+        /// Break off what runs, which is put back and costs no attempt
+        #[arg(long)]
+        now: bool,
+    },
+    /// Let workers work again after `stop`, and start them
+    Start,
+    /// Replace the workers one after the other, so that they see a new program or configuration
+    Restart {
+        /// Start that many instead of one for each partition, as in `tick --workers N`
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        workers: Option<u32>,
+    },
+    /// The living workers, and what each does
+    Workers(FormatArgs),
+    /// Keep the tasks of a job from running: they are parked until `resume`; those that run go on
+    Pause {
+        /// The name of the job
+        job: String,
+    },
+    /// Let the tasks of a paused job run again
+    Resume {
+        /// The name of the job
+        job: String,
+    },
+    /// How many tasks became final, by day, job and status; days are UTC
+    History(HistoryArgs),
+    /// Remove old tasks that are done, dead or cancelled, and old log files; ticks do so by themselves
+    Prune {
+        /// Older than this span, such as 7d [default: `retention` of the configuration]
+        #[arg(long, value_name = "SPAN")]
+        older_than: Option<String>,
+        /// Only say how much it would be
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Change N, the number of partitions and workers, while everything runs
+    #[command(
+        after_help = "Rows that are there keep their partition; new ones belong to the new N. When workers live here, \
+        those that are missing are started at once; those that are too many finish their rows and end."
+    )]
+    Scale {
+        /// The number, 1 to 4096
+        #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        partitions: u32,
+    },
     /// Counts by status and job, living workers, next occurrences of schedules
     Status(FormatArgs),
     /// List tasks, newest first
@@ -201,6 +248,15 @@ pub(super) struct TasksArgs {
     /// At most that many
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// That many days up to today
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(super) days: u32,
     #[command(flatten)]
     pub(super) format: FormatArgs,
 }

@@ -2,7 +2,8 @@
 
 use crate::error::Result;
 use crate::work::{Level, Stop};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::os::fd::OwnedFd;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -14,7 +15,9 @@ pub(super) fn wait(
     span: Duration,
     meanwhile: &mut dyn FnMut() -> Result<()>,
 ) -> Result<()> {
-    let pids: Vec<Pid> = children.iter().filter_map(|c| Pid::from_raw(c.id().cast_signed())).collect();
+    // Descriptors, not numbers: those of children that have ended may be somebody else's by now.
+    let pids = children.iter().filter_map(|c| Pid::from_raw(c.id().cast_signed()));
+    let processes: Vec<OwnedFd> = pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect();
     let mut left = children.len();
     let ended = watch(children)?;
     let mut handed_on = Level::GoOn;
@@ -22,11 +25,11 @@ pub(super) fn wait(
         if ended.recv_timeout(span).is_ok() {
             left -= 1;
         }
-        if stop.level() > handed_on {
-            handed_on = stop.level();
-            for pid in &pids {
-                // One that has just ended cannot be told any more, and need not be.
-                let _ = kill_process(*pid, Signal::TERM);
+        while stop.level() > handed_on {
+            handed_on = if handed_on == Level::GoOn { Level::Finish } else { Level::BreakOff };
+            for process in &processes {
+                // One that has ended cannot be told any more, and need not be.
+                let _ = pidfd_send_signal(process, Signal::TERM);
             }
         }
         meanwhile()?;

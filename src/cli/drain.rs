@@ -1,10 +1,12 @@
 //! `drain`: N processes until nothing is ready.
 
 use super::site::{Site, stop_on_signals};
+use super::tick::judge;
 use super::{Verdict, children, print, show, tell};
 use crate::clock::Watch;
 use crate::error::Result;
 use crate::log::Journal;
+use crate::schedule::recover;
 use crate::store::Store;
 use crate::work::{Level, Stop};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -23,28 +25,35 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let stop = stop_on_signals()?;
     let journal = site.journal()?;
     let mut store = site.store()?;
+    site.refuse_stopped(store.as_mut())?;
     let begun = Watch::start();
     let begun_ms = site.clock.now_ms();
     store.promote(begun_ms, FOLD_ROWS)?;
     // Here and not only when a worker starts: without any row that is ready, none does.
+    while store.spread()?.is_some() {}
     let registry = site.registry()?;
+    recover(store.as_mut(), begun_ms, &|lost| judge(&registry, lost, begun_ms))?;
     store.release_known(&registry.names().collect::<Vec<_>>())?;
     let (ready, parked_before) = (store.ready_count()?, store.casualties(begun_ms)?.1);
     let workers = workers.unwrap_or(store.plan()?.current().partitions);
-    let children = if ready > 0 { start(site, &journal, store.as_mut(), workers)? } else { Vec::new() };
+    // Workers settle what others left running when they died.
+    let lost = !store.lost_claims()?.is_empty();
+    let children = if ready > 0 || lost { start(site, &journal, store.as_mut(), workers)? } else { Vec::new() };
     let bar = Bar::new(ready);
     children::wait(children, &stop, LOOK, &mut || bar.look(store.as_mut()))?;
     wait_for_others(store.as_mut(), &stop, &bar)?;
+    while store.spread()?.is_some() {}
     fold_all(store.as_mut(), &stop)?;
     bar.0.finish_and_clear();
     let left = store.ready_count()?;
+    let lost = store.lost_claims()?.len() as u64;
     let (died, parked) = store.casualties(begun_ms)?;
     let parked = parked.saturating_sub(parked_before);
     let now_ms = site.clock.now_ms();
     let delayed = store.next_delayed()?.map(|due| show::from_now(due, now_ms));
-    let text = report(ready, left, died, parked, begun.elapsed(), delayed);
+    let text = report(ready, [left, died, parked, lost], begun.elapsed(), delayed);
     print(&format!("{text}log: {}\n", journal.file().display()))?;
-    match (left, parked, died) {
+    match (left + lost, parked, died) {
         (0, 0, 0) => Ok(Verdict::Well),
         (0, 0, _) => Ok(Verdict::Failed),
         _ => Ok(Verdict::TryAgain),
@@ -52,7 +61,7 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
 }
 
 fn start(site: &Site, journal: &Journal, store: &mut dyn Store, workers: u32) -> Result<Vec<Child>> {
-    let launch = site.launch(&["--workers".into(), workers.to_string(), "--drain".into()])?;
+    let launch = site.launch(&["--workers".into(), workers.to_string(), "--drain".into()], false)?;
     let mut children = Vec::new();
     for index in 0..workers {
         if !store.is_alive(index)? {
@@ -85,7 +94,7 @@ fn fold_all(store: &mut dyn Store, stop: &Stop) -> Result<()> {
     }
 }
 
-fn report(ready: u64, left: u64, died: u64, parked: u64, took: Duration, delayed: Option<String>) -> String {
+fn report(ready: u64, [left, died, parked, lost]: [u64; 4], took: Duration, delayed: Option<String>) -> String {
     let ran = ready.saturating_sub(left);
     let seconds = took.as_secs_f64().max(0.001);
     let rate = show::number((ran as f64 / seconds) as u64);
@@ -93,7 +102,7 @@ fn report(ready: u64, left: u64, died: u64, parked: u64, took: Duration, delayed
         0 => "nothing was ready".to_string(),
         _ => format!("{} ready tasks drained in {seconds:.2} s ({rate}/s)", show::number(ran)),
     };
-    for (count, what) in [(died, "died"), (parked, "parked"), (left, "still ready")] {
+    for (count, what) in [(died, "died"), (parked, "parked"), (left, "still ready"), (lost, "lost with their worker")] {
         if count > 0 {
             text += &format!(", {} {what}", show::number(count));
         }

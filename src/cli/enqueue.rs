@@ -5,7 +5,8 @@ use super::site::Site;
 use super::{Verdict, enqueue_from, print, show, tell};
 use crate::error::{Error, Result};
 use crate::store::Enqueued;
-use crate::task::{Codec, NewTask, parse_span};
+use crate::task::{Codec, NewTask, decode, parse_span};
+use serde::de::IgnoredAny;
 use std::io::Read;
 use std::path::Path;
 
@@ -65,6 +66,11 @@ pub(super) fn check_param(codec: Codec, param: &[u8]) -> Result<()> {
         serde_json::from_slice::<&serde_json::value::RawValue>(param).map_err(|e| {
             Error::usage(format!("the param is not JSON: {e}"))
                 .hint("text in JSON stands in double quotes; for plain text use --codec text")
+        })?;
+    }
+    if codec == Codec::Form {
+        decode::<IgnoredAny>(codec, param).map_err(|reason| {
+            Error::usage(reason).hint("a form is what PHP's http_build_query writes: uid=4&uids[]=6&uids[]=34")
         })?;
     }
     Ok(())

@@ -7,11 +7,15 @@ mod args;
 mod args_tasks;
 mod check;
 mod children;
+mod crew;
 mod demo;
 mod drain;
 mod enqueue;
 mod enqueue_from;
+mod govern;
+mod history;
 mod operate;
+mod prune;
 mod setup;
 mod show;
 mod site;
@@ -98,6 +102,17 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
             work::work(&Site::find(&place, register)?, index, workers, drain, detached)
         }
         Command::Drain { workers } => drain::drain(&Site::find(&place, register)?, workers),
+        Command::Stop { now } => crew::stop(&Site::find(&place, register)?, now),
+        Command::Start => crew::start(&Site::find(&place, register)?),
+        Command::Restart { workers } => crew::restart(&Site::find(&place, register)?, workers),
+        Command::Workers(format) => crew::workers(&Site::find(&place, register)?, format.format),
+        Command::Pause { job } => govern::pause(&Site::find(&place, register)?, &job),
+        Command::Resume { job } => govern::resume(&Site::find(&place, register)?, &job),
+        Command::History(args) => history::history(&Site::find(&place, register)?, &args),
+        Command::Prune { older_than, dry_run } => {
+            prune::prune(&Site::find(&place, register)?, older_than.as_deref(), dry_run)
+        }
+        Command::Scale { partitions } => govern::scale(&Site::find(&place, register)?, partitions),
         Command::Status(format) => status::status(&Site::find(&place, register)?, format.format),
         Command::Tasks(args) => tasks::tasks(&Site::find(&place, register)?, &args),
         Command::Task { id, format } => tasks::task(&Site::find(&place, register)?, id, format.format),

@@ -103,7 +103,7 @@ pub(super) fn task(row: &Row) -> Value {
         "status": row.status.word(), "attempt": row.attempt, "max_attempts": row.max_attempts, "run_at": row.run_at,
         "unique_key": row.unique_key, "created_at": row.created_at, "started_at": row.started_at,
         "finished_at": row.finished_at, "worker": row.worker, "result": row.result.as_deref().map(bytes),
-        "error": row.error, "cause": row.cause, "partition": row.partition.index,
+        "error": row.error, "cause": row.cause, "parent": row.parent, "partition": row.partition.index,
     })
 }
 

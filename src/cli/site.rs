@@ -76,6 +76,13 @@ impl Site {
         Ok(Box::new(Sqlite::open(&self.database, self.config.durability, create)?))
     }
 
+    /// An error that says so while a person has stopped everything.
+    pub(super) fn refuse_stopped(&self, store: &mut dyn Store) -> Result<()> {
+        let Some(order) = store.stopped()? else { return Ok(()) };
+        Err(Error::try_again(super::crew::words(&order, self.config.timezone))
+            .hint("`rowmill start` lets workers begin again"))
+    }
+
     /// The day's log, which is from now on where the `log` macros write.
     pub(super) fn journal(&self) -> Result<Arc<Journal>> {
         self.journal_to(self.log_to)
@@ -109,7 +116,7 @@ impl Site {
     }
 
     /// How worker processes are started for this configuration and database. `more` goes to the end of their arguments.
-    pub(super) fn launch(&self, more: &[String]) -> Result<Launch> {
+    pub(super) fn launch(&self, more: &[String], detached: bool) -> Result<Launch> {
         let program =
             std::env::current_exe().map_err(|e| Error::failed(format!("cannot tell where this program is: {e}")))?;
         let mut before = self.config_args.clone();
@@ -117,8 +124,9 @@ impl Site {
         if self.log_to == LogTo::Stderr {
             before.extend(["--log".into(), "stderr".into()]);
         }
-        let after = more.iter().map(OsString::from).collect();
-        Ok(Launch { program, before, after, folder: self.config.folder.clone() })
+        let mut after: Vec<OsString> = more.iter().map(OsString::from).collect();
+        after.extend(detached.then(|| "--detached".into()));
+        Ok(Launch { program, before, after, folder: self.config.folder.clone(), detached })
     }
 }
 

@@ -2,16 +2,18 @@
 
 use super::args::Format;
 use super::site::Site;
-use super::{Verdict, print, show};
+use super::{Verdict, crew, print, show};
 use crate::error::Result;
-use crate::store::{Counts, Schedule, Store, WorkerInfo};
+use crate::store::{Counts, Hand, Order, Schedule, Store};
 use crate::task::Status;
 use serde_json::{Map, Value, json};
 
 struct Seen {
     counts: Counts,
     partitions: u32,
-    workers: Vec<WorkerInfo>,
+    crew: Vec<Hand>,
+    stopped: Option<Order>,
+    paused: Vec<(String, Order)>,
     oldest_ready: Option<i64>,
     schedules: Vec<Schedule>,
     now_ms: i64,
@@ -32,7 +34,9 @@ fn look(site: &Site, store: &mut dyn Store) -> Result<Seen> {
     Ok(Seen {
         counts: store.counts()?,
         partitions: store.plan()?.current().partitions,
-        workers: store.workers()?,
+        crew: store.crew()?,
+        stopped: store.stopped()?,
+        paused: store.paused()?,
         oldest_ready: store.oldest_ready()?,
         schedules: store.schedules()?,
         now_ms: site.clock.now_ms(),
@@ -44,9 +48,12 @@ fn as_json(seen: &Seen) -> Value {
     for status in Status::ALL {
         object.insert(status.word().to_string(), json!(seen.counts.total(status)));
     }
-    let worker = |w: &WorkerInfo| json!({ "index": w.index, "pid": w.pid, "started_at": w.started_at });
     object.insert("partitions".to_string(), json!(seen.partitions));
-    object.insert("workers".to_string(), seen.workers.iter().map(worker).collect());
+    object.insert("workers".to_string(), seen.crew.iter().map(crew::as_json).collect());
+    let order = |order: &Order| json!({ "since": order.since, "by": order.by_whom });
+    object.insert("stopped".to_string(), json!(seen.stopped.as_ref().map(order)));
+    let pause = |(job, order): &(String, Order)| json!({ "job": job, "since": order.since, "by": order.by_whom });
+    object.insert("paused".to_string(), seen.paused.iter().map(pause).collect());
     let job = |of: &std::collections::BTreeMap<Status, u64>| -> Map<String, Value> {
         of.iter().map(|(status, count)| (status.word().to_string(), json!(count))).collect()
     };
@@ -62,9 +69,16 @@ fn as_json(seen: &Seen) -> Value {
 fn as_table(site: &Site, seen: &Seen) -> String {
     let zone = site.config.timezone;
     let mut text = format!("database    {}\n", site.database.display());
-    let alive: Vec<String> = seen.workers.iter().map(|w| format!("{} (pid {})", w.index, w.pid)).collect();
+    let alive: Vec<String> = seen.crew.iter().map(|w| format!("{} (pid {})", w.info.index, w.info.pid)).collect();
     let alive = if alive.is_empty() { "none alive".to_string() } else { alive.join(", ") };
     text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
+    if let Some(order) = &seen.stopped {
+        text += &format!("{}: `rowmill start` ends that\n", crew::words(order, zone));
+    }
+    for (job, order) in &seen.paused {
+        let (since, by) = (show::time(order.since, zone), show::excerpt(order.by_whom.as_bytes(), 80));
+        text += &format!("{} is paused since {since} by {by}\n", show::excerpt(job.as_bytes(), 80));
+    }
     if let Some(oldest) = seen.oldest_ready {
         text += &format!("oldest ready task has waited {}\n", show::span(seen.now_ms - oldest));
     }

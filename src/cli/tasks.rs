@@ -68,7 +68,7 @@ pub(super) fn task(site: &Site, id: i64, format: Format) -> Result<Verdict> {
 fn page(row: &Row, zone: Tz, now_ms: i64) -> String {
     let at = |at: Option<i64>| at.map(|at| format!("{} ({})", show::time(at, zone), show::from_now(at, now_ms)));
     let bytes = |bytes: &[u8]| show::excerpt(bytes, 2_000);
-    let lines: [(&str, Option<String>); 16] = [
+    let lines: [(&str, Option<String>); 17] = [
         ("task", Some(row.id.to_string())),
         ("job", Some(bytes(row.job.as_bytes()))),
         ("status", Some(row.status.to_string())),
@@ -80,6 +80,7 @@ fn page(row: &Row, zone: Tz, now_ms: i64) -> String {
         ("priority", Some(row.priority.to_string())),
         ("partition", Some(row.partition.index.to_string())),
         ("worker", row.worker.map(|w| w.to_string())),
+        ("parent", row.parent.map(|id| id.to_string())),
         ("unique key", row.unique_key.as_deref().map(|k| bytes(k.as_bytes()))),
         ("inserted", at(Some(row.created_at))),
         ("not before", at(row.run_at)),

@@ -1,10 +1,13 @@
 //! `tick`: what cron calls.
 
 use super::site::{Site, stop_on_signals};
-use super::{Verdict, children};
+use super::{Verdict, children, prune};
+use crate::clock::Millis;
 use crate::error::Result;
-use crate::schedule::tick as pass;
-use crate::task::{Cause, Ending, Task, decide};
+use crate::schedule::{Launch, tick as pass};
+use crate::store::LostClaim;
+use crate::task::Settlement;
+use crate::work::Registry;
 use std::process::Child;
 use std::time::Duration;
 
@@ -25,24 +28,38 @@ pub(super) fn tick(site: &Site, workers: Option<u32>, wait: bool) -> Result<Verd
     Ok(Verdict::Well)
 }
 
+/// What becomes of a claimed task whose worker died while it ran.
+pub(super) fn judge(registry: &Registry, lost: &LostClaim, now_ms: Millis) -> Settlement {
+    let policy = registry.get(&lost.task.job).map(|job| job.policy).unwrap_or_default();
+    lost.settlement(policy, now_ms)
+}
+
 /// One pass; answers the processes that it started.
 pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Option<u32>) -> Result<Vec<Child>> {
     let mut store = site.store()?;
+    let launch = launch(site, workers)?;
     let workers = match workers {
         Some(workers) => workers,
         None => store.plan()?.current().partitions,
     };
-    let launch = site.launch(&["--workers".into(), workers.to_string(), "--detached".into()])?;
     let mut children = Vec::new();
     let mut start = |index| {
         children.push(launch.start(index, journal)?);
         Ok(())
     };
     let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
-    let blame = |task: &Task| {
-        let policy = registry.get(&task.job).map(|job| job.policy).unwrap_or_default();
-        decide(task, Ending::Failed(Cause::WorkerDied), &policy, now_ms)
-    };
-    pass(store.as_mut(), &site.entries(), workers, now_ms, &blame, &mut start)?;
+    let judged = |lost: &LostClaim| judge(&registry, lost, now_ms);
+    let stall = Duration::from_millis(site.config.stall_ms);
+    let ticked = pass(store.as_mut(), &site.entries(), workers, now_ms, stall, &judged, &mut start)?;
+    if !ticked.left_to_another && !ticked.stopped {
+        // What could not be swept is swept by the next tick.
+        prune::sweep(site, store.as_mut()).unwrap_or_else(|e| log::warn!("old rows are not removed: {e}"));
+    }
     Ok(children)
+}
+
+/// How workers are started that outlive whoever starts them. Without a number of their own they follow N.
+pub(super) fn launch(site: &Site, workers: Option<u32>) -> Result<Launch> {
+    let fixed = workers.map(|workers| ["--workers".to_string(), workers.to_string()]);
+    site.launch(&fixed.into_iter().flatten().collect::<Vec<_>>(), true)
 }

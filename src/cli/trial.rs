@@ -58,10 +58,10 @@ fn live(line: &OutputLine) {
 fn say(ending: &Ending) {
     let failed = |text: &str| complain(&Error::failed(text));
     match ending {
-        Ending::Answered(Outcome::Done { result: Some(result) }) => {
+        Ending::Answered(Outcome::Done { result: Some(result), .. }) => {
             tell(&format!("done, with the result {}\n", show::excerpt(result, SHOWN)));
         }
-        Ending::Answered(Outcome::Done { result: None }) => tell("done\n"),
+        Ending::Answered(Outcome::Done { result: None, .. }) => tell("done\n"),
         Ending::Answered(Outcome::Retry { reason }) => failed(&format!("to be tried again: {reason}")),
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             tell(&format!("put off for {}\n", crate::task::span_text(*delay_ms)));
@@ -71,7 +71,8 @@ fn say(ending: &Ending) {
         Ending::Failed(Cause::Exit { code, .. }) => failed(&format!("exit code {code}")),
         Ending::Failed(cause) => failed(&cause.text()),
         Ending::Undecodable(reason) => failed(reason),
+        Ending::NotNow(reason) => failed(&format!("cannot be started now: {reason}")),
         Ending::UnknownJob => failed("no such job"),
-        Ending::Interrupted => failed("broken off"),
+        Ending::Interrupted | Ending::PowerCut => failed("broken off"),
     }
 }

@@ -12,18 +12,26 @@ const GRACE: Duration = Duration::from_secs(20);
 
 pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, detached: bool) -> Result<Verdict> {
     if detached {
-        // Fails only for the leader of a group; a worker that a tick starts is one, so it has left its terminal by that.
-        let _ = rustix::process::setsid();
+        // Fails only for the leader of a process group, which a worker that a tick starts is not.
+        rustix::process::setsid()?;
     }
     let stop = stop_on_signals()?;
     let journal = site.journal()?;
     let registry = Arc::new(site.registry()?);
     let mut store = site.store()?;
+    match site.refuse_stopped(store.as_mut()) {
+        Err(_) if detached => return Ok(Verdict::Well),
+        other => other?,
+    }
     let partitions = store.plan()?.current().partitions;
-    let workers = workers.unwrap_or(partitions);
-    journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
+    if workers.is_none() && index >= partitions && !detached {
+        return Err(Error::usage(format!("there are {partitions} workers, and the first is worker 0"))
+            .hint("`rowmill scale` changes their number; `--workers` runs more than there are partitions"));
+    }
+    journal.tagged(&[("worker", &format_args!("{index}/{}", workers.unwrap_or(partitions)))]);
     let mode = if drain { Mode::Drain } else { Mode::Linger(Duration::from_millis(site.config.linger_ms)) };
-    let options = Options { index, workers, mode, grace: GRACE };
+    let stall = Duration::from_millis(site.config.stall_ms);
+    let options = Options { index, workers, mode, grace: GRACE, stall };
     let summary = run_worker(store.as_mut(), registry, journal, site.clock.clone(), stop, options);
     match summary {
         Ok(Summary::Ended { .. }) => Ok(Verdict::Well),
@@ -33,6 +41,10 @@ pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, d
         Ok(Summary::Stuck) => {
             log::error!("worker ends although a job does not let go; its task is put back");
             Ok(Verdict::Well)
+        }
+        Ok(Summary::Overran) => {
+            log::error!("worker ends: a job runs past its timeout and does not yield; only its task is charged");
+            Ok(Verdict::Failed)
         }
         Err(e) => {
             log::error!("worker ends: {e}");

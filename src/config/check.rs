@@ -5,6 +5,7 @@
 
 use super::page::{Place, Problem, Wrong, nearest};
 use super::{Config, JobEntry, Lookup, jobs, read, scripts};
+use crate::work::exec::User;
 use std::path::Path;
 
 /// Lists what is wrong, in the order of the file, then what is wrong with the scripts, then remarks. Reads only.
@@ -68,6 +69,10 @@ fn missing_parts(job: &JobEntry) -> Vec<Problem> {
     if !job.command.cwd.is_dir() {
         let what = format!("the folder {} of the job `{}` is not there", job.command.cwd.display(), job.name);
         missing.push(Problem::new(job.place.clone(), Wrong::new(what).hint("make it, or mend cwd")));
+    }
+    if let Some(Err(why)) = job.command.user.as_ref().map(User::is_known) {
+        let wrong = Wrong::new(format!("the job `{}` cannot be started: {why}", job.name));
+        missing.push(Problem::new(job.place.clone(), wrong));
     }
     missing
 }
@@ -143,6 +148,22 @@ mod tests {
             wrong("rowmill.toml:5:1: the folder gone of the job `b` is not there", "make it, or mend cwd"),
         ];
         assert_eq!(problems, wanted);
+    }
+
+    #[test]
+    fn users_that_are_not_there_are_found() {
+        let job =
+            |name: &str, user: &str| format!("[[job]]\nname = '{name}'\ncommand = ['bin/prog']\nuser = '{user}'\n");
+        let text = [job("a", "nobody"), job("b", "no-such-user"), job("c", "root:no-such-group")].concat();
+        let problems = found(&text, |dir| script(&dir.join("bin/prog"), 0o755));
+        let words: Vec<&str> = problems.iter().map(|(what, _, _)| what.as_str()).collect();
+        let wanted = [
+            "rowmill.toml:5:1: the job `b` cannot be started: there is no user `no-such-user` in /etc/passwd; make it, or \
+             mend `user`",
+            "rowmill.toml:9:1: the job `c` cannot be started: there is no group `no-such-group` in /etc/group; make it, or \
+             mend `user`",
+        ];
+        assert_eq!(words, wanted);
     }
 
     #[test]

@@ -7,15 +7,34 @@ use super::page::{Page, Wrong};
 use super::read::path_in;
 use super::section::Section;
 use super::{Config, JobEntry, Lookup};
-use crate::task::{Backoff, Policy, span_text};
-use crate::work::exec::Command;
+use crate::task::{Backoff, Delivery, Policy, span_text};
+use crate::work::exec::{Command, Limits, User};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 
-pub(super) const KEYS: &[&str] =
-    &["name", "command", "timeout", "grace", "max_attempts", "backoff", "env", "pass_env", "cwd"];
+pub(super) const KEYS: &[&str] = &[
+    "name",
+    "command",
+    "delivery",
+    "timeout",
+    "grace",
+    "max_attempts",
+    "backoff",
+    "env",
+    "pass_env",
+    "cwd",
+    "user",
+    "nice",
+    "memory",
+    "cpu",
+    "output",
+    "redact",
+];
+
+/// The least memory that can be asked for: below it no program starts.
+const LEAST_MEMORY: u64 = 1 << 20;
 
 /// The policy of executables that say nothing else.
 pub(super) fn default_policy() -> Policy {
@@ -35,10 +54,15 @@ pub(super) fn read(top: &Section<'_, '_>, config: &Config, env: Lookup<'_>) -> V
         let cwd = section.parsed("cwd", "a path in quotes", |text| path_in(&config.folder, text));
         let argv = argv(&section, &config.folder);
         let env = environment(&section, &config.basic_env, env);
+        let user = section.parsed("user", "\"name\" or \"name:group\"", |text| User::parse(text).map_err(Wrong::new));
+        let user = user.map(Spanned::into_inner);
+        let limits = limits(&section);
+        let redact = section.flag("redact").unwrap_or(false);
         if let (Some(name), Some(argv)) = (name, argv) {
             let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
             let place = section.page().place(section.at());
-            jobs.push(JobEntry { name: name.into_inner(), command: Command { argv, cwd, env }, policy, place });
+            let command = Command { argv, cwd, env, user, limits, redact };
+            jobs.push(JobEntry { name: name.into_inner(), command, policy, place });
         }
     }
     jobs
@@ -70,11 +94,38 @@ fn policy(section: &Section<'_, '_>) -> Policy {
         },
     };
     let max_attempts = section.number("max_attempts", 1, 1_000).and_then(|n| u32::try_from(n).ok());
+    let delivery = section.parsed("delivery", "a word in quotes", |word| {
+        Delivery::from_word(word).ok_or_else(|| {
+            let wrong = Wrong::new(format!("there is no delivery `{}`", word.escape_debug()));
+            wrong.hint("it is \"at_least_once\" or \"at_most_once\"")
+        })
+    });
     Policy {
+        delivery: delivery.map_or(default.delivery, Spanned::into_inner),
         max_attempts: max_attempts.unwrap_or(default.max_attempts),
         backoff: backoff(section).unwrap_or(default.backoff),
         timeout_ms,
         grace_ms: section.span_ms("grace").map_or(default.grace_ms, Spanned::into_inner),
+        ..default
+    }
+}
+
+fn limits(section: &Section<'_, '_>) -> Limits {
+    let not_less = |key: &str, value: Spanned<u64>, least: u64, words: &str| {
+        let fine = *value.get_ref() >= least;
+        if !fine {
+            section.page().wrong(value.span().start, Wrong::new(format!("`{key}` must be {words}")));
+        }
+        fine.then(|| value.into_inner())
+    };
+    let default = Limits::default();
+    let memory = section.size("memory");
+    let cpu = section.span_ms("cpu");
+    Limits {
+        memory_bytes: memory.and_then(|value| not_less("memory", value, LEAST_MEMORY, "1MB or more")),
+        cpu_ms: cpu.and_then(|value| not_less("cpu", value, 1_000, "1s or more, since it is counted in whole seconds")),
+        output_bytes: section.size("output").map_or(default.output_bytes, Spanned::into_inner),
+        nice: section.number("nice", -20, 19).and_then(|nice| i32::try_from(nice).ok()),
     }
 }
 
@@ -105,6 +156,11 @@ fn argv(section: &Section<'_, '_>, folder: &Path) -> Option<Vec<OsString>> {
         section.page().wrong(list.span().start, Wrong::new("`command` names no program").hint(example));
         return None;
     };
+    if program.get_ref().contains("{param}") {
+        let wrong = Wrong::new("`{param}` may stand in arguments only: no row says what is run");
+        section.page().wrong(program.span().start, wrong.hint("name the program, and put `{param}` behind it"));
+        return None;
+    }
     let program = match program.get_ref().contains('/') {
         true => folder.join(program.get_ref()).into_os_string(),
         false => OsString::from(program.get_ref()),
@@ -113,13 +169,17 @@ fn argv(section: &Section<'_, '_>, folder: &Path) -> Option<Vec<OsString>> {
     Some(std::iter::once(program).chain(arguments).collect())
 }
 
-/// What the executable finds in its environment: the short list, then `pass_env`, then `env`.
+/// What the executable finds in its environment: the short list, then `pass_env`, then `env`. Of the short list, what says
+/// who the worker is does not hold for one that runs as somebody else: it gets its own when it is started.
 fn environment(
     section: &Section<'_, '_>,
     basic_env: &BTreeMap<String, String>,
     env: Lookup<'_>,
 ) -> BTreeMap<String, String> {
     let mut all = basic_env.clone();
+    if section.raw("user").is_some() {
+        all.retain(|name, _| !["HOME", "USER", "LOGNAME"].contains(&name.as_str()));
+    }
     let is_variable = |name: &str, at: usize| {
         let fine = !name.is_empty() && !name.contains(['=', '\0']);
         if !fine {

@@ -56,6 +56,10 @@ pub struct Config {
     pub scripts_dir: PathBuf,
     /// How long a worker without work stays, in milliseconds.
     pub linger_ms: u64,
+    /// How long a worker may be without progress before another one kills it, in milliseconds; at least a second.
+    pub stall_ms: u64,
+    /// How long final tasks, occurrences and log files are kept, in milliseconds; `None` for ever.
+    pub retention_ms: Option<u64>,
     /// The `[[job]]` entries, in the order of the file; no two have one name.
     pub jobs: Vec<JobEntry>,
     /// The `[[schedule]]` entries, in the order of the file; no two have one name.

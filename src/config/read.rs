@@ -8,6 +8,7 @@ use super::section::Section;
 use super::{Config, FILE_NAME, Lookup, cannot_read, jobs, schedules};
 use crate::error::{Error, Result};
 use crate::store::Durability;
+use crate::task::parse_span;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{self, Path, PathBuf};
@@ -22,6 +23,8 @@ pub(super) const KEYS: &[&str] = &[
     "log_level",
     "scripts_dir",
     "linger",
+    "stall",
+    "retention",
     "job",
     "schedule",
 ];
@@ -85,6 +88,8 @@ fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
         log_level: log::LevelFilter::Info,
         scripts_dir: folder.join("scripts"),
         linger_ms: 90_000,
+        stall_ms: 30_000,
+        retention_ms: Some(30 * 86_400_000),
         jobs: Vec::new(),
         schedules: Vec::new(),
         basic_env,
@@ -114,7 +119,14 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
         text.parse().map_err(|_| Wrong::new(format!("`log_level` must be {levels}, not `{text}`")))
     });
     config.log_level = log_level.map_or(config.log_level, Spanned::into_inner);
+    config.stall_ms = top.span_ms("stall").map_or(config.stall_ms, Spanned::into_inner).max(1_000);
     config.linger_ms = top.span_ms("linger").map_or(config.linger_ms, Spanned::into_inner);
+    let retention =
+        top.parsed("retention", "a span of time in quotes, such as \"30d\", or \"forever\"", |text| match text {
+            "forever" => Ok(None),
+            _ => parse_span(text).map(Some).map_err(|why| Wrong::new(why).hint("\"forever\" keeps everything")),
+        });
+    config.retention_ms = retention.map_or(config.retention_ms, Spanned::into_inner);
     config.jobs = jobs::read(top, config, env);
     config.schedules = schedules::read(top, config.timezone);
 }

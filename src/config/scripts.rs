@@ -38,8 +38,12 @@ pub(super) fn find(config: &Config) -> Result<(Vec<JobEntry>, Vec<Problem>)> {
             remarks.push(Problem::remark(place, what, hint));
             continue;
         }
-        let command =
-            Command { argv: vec![path.into_os_string()], cwd: config.folder.clone(), env: config.basic_env.clone() };
+        let command = Command {
+            argv: vec![path.into_os_string()],
+            cwd: config.folder.clone(),
+            env: config.basic_env.clone(),
+            ..Command::default()
+        };
         scripts.push(JobEntry { name: file_name, command, policy: jobs::default_policy(), place });
     }
     scripts.sort_by(|a, b| a.name.cmp(&b.name));

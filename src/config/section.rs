@@ -4,7 +4,7 @@
 //! caller goes on with the default and finds what else is wrong.
 
 use super::page::{Page, Wrong, kind, nearest};
-use crate::task::parse_span;
+use crate::task::{parse_size, parse_span};
 use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use toml::Spanned;
@@ -98,6 +98,11 @@ impl<'p, 't> Section<'p, 't> {
     /// A span of time, in milliseconds.
     pub(super) fn span_ms(&self, key: &str) -> Option<Spanned<u64>> {
         self.parsed(key, "a span of time in quotes, such as \"30s\"", |text| parse_span(text).map_err(Wrong::new))
+    }
+
+    /// A size, in bytes.
+    pub(super) fn size(&self, key: &str) -> Option<Spanned<u64>> {
+        self.parsed(key, "a size in quotes, such as \"256MB\"", |text| parse_size(text).map_err(Wrong::new))
     }
 
     /// A time zone.

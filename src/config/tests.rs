@@ -1,7 +1,11 @@
 //! The values that are read, and every message with its line and column.
 
+mod jobs;
+
 use super::*;
 use crate::error::Kind;
+use crate::task::Delivery;
+use crate::work::exec::{Limits, User};
 use proptest::prelude::*;
 use std::fs;
 use tempfile::TempDir;
@@ -29,6 +33,7 @@ log_dir = "/var/log/rowmill"
 log_level = "debug"
 scripts_dir = "bin"
 linger = "2m"
+retention = "forever"
 
 [[job]]
 name = "mail"
@@ -36,10 +41,17 @@ command = ["php", "jobs/mail.php", "{param}"]
 timeout = "30s"
 grace = "1s"
 max_attempts = 7
+delivery = "at_most_once"
 backoff = { first = "1s", factor = 3, max = "1m" }
 env = { MODE = "fast", LANG = "C" }
 pass_env = ["SMTP_HOST", "NOT_SET"]
 cwd = "jobs"
+user = "www-data:mail"
+nice = -5
+memory = "256MB"
+cpu = "1500ms"
+output = "64KB"
+redact = true
 
 [[job]]
 name = "tool"
@@ -68,7 +80,8 @@ fn every_key_is_read() {
     let env = |name: &str| match name {
         "PATH" => Some("/opt/bin".to_string()),
         "LANG" => Some("de_DE.UTF-8".to_string()),
-        "HOME" => Some(String::new()),
+        "HOME" => Some("/root".to_string()),
+        "USER" => Some(String::new()),
         "SMTP_HOST" => Some("mx".to_string()),
         "SECRET" => Some("not for jobs".to_string()),
         _ => None,
@@ -77,19 +90,36 @@ fn every_key_is_read() {
     assert_eq!(config.folder, dir.path());
     assert_eq!(config.file.as_deref(), Some(dir.path().join(FILE_NAME).as_path()));
     assert_eq!(config.database, dir.path().join("data/q.db"));
-    assert_eq!((config.workers, config.linger_ms), (12, 120_000));
+    assert_eq!((config.workers, config.linger_ms, config.retention_ms), (12, 120_000, None));
     assert_eq!((config.timezone, config.durability), (Tz::Asia__Shanghai, Durability::Normal));
     assert_eq!((config.log_dir.as_path(), config.log_level), (Path::new("/var/log/rowmill"), log::LevelFilter::Debug));
     assert_eq!(config.scripts_dir, dir.path().join("bin"));
 
     let [mail, tool] = &config.jobs[..] else { panic!("{:?}", config.jobs) };
-    assert_eq!((mail.name.as_str(), mail.place.to_string().as_str()), ("mail", "rowmill.toml:11:1"));
+    assert_eq!((mail.name.as_str(), mail.place.to_string().as_str()), ("mail", "rowmill.toml:12:1"));
     assert_eq!(mail.command.argv, ["php", "jobs/mail.php", "{param}"]);
     assert_eq!(mail.command.cwd, dir.path().join("jobs"));
     let env: Vec<(&str, &str)> = mail.command.env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(env, [("LANG", "C"), ("MODE", "fast"), ("PATH", "/opt/bin"), ("SMTP_HOST", "mx")]);
+    let home = |job: &JobEntry| job.command.env.get("HOME").cloned();
+    assert_eq!((home(mail), home(tool)), (None, Some("/root".to_string())), "whoever is another user has another home");
     let backoff = crate::task::Backoff { first_ms: 1_000, factor: 3.0, max_ms: 60_000 };
-    assert_eq!(mail.policy, Policy { max_attempts: 7, backoff, timeout_ms: Some(30_000), grace_ms: 1_000 });
+    assert_eq!(
+        mail.policy,
+        Policy {
+            delivery: Delivery::AtMostOnce,
+            max_attempts: 7,
+            backoff,
+            timeout_ms: Some(30_000),
+            grace_ms: 1_000,
+            ..Policy::default()
+        }
+    );
+    let limits = Limits { memory_bytes: Some(256 << 20), cpu_ms: Some(1_500), output_bytes: 64 << 10, nice: Some(-5) };
+    assert_eq!((&mail.command.limits, mail.command.redact), (&limits, true));
+    assert_eq!(mail.command.user, Some(User::parse("www-data:mail").unwrap()));
+    assert_eq!((&tool.command.limits, tool.command.redact), (&Limits::default(), false));
+    assert_eq!((&tool.command.user, Limits::default().output_bytes), (&None, 1 << 20));
     assert_eq!(tool.command.argv, [dir.path().join("bin/tool")]);
     assert_eq!(tool.command.cwd, dir.path());
     assert_eq!(tool.policy, Policy::default());
@@ -111,6 +141,7 @@ fn without_a_file_there_are_defaults() {
     assert_eq!(config.log_dir, dir.path().join("logs"));
     assert_eq!(config.scripts_dir, dir.path().join("scripts"));
     assert_eq!((config.workers, config.linger_ms, config.timezone), (4, 90_000, Tz::UTC));
+    assert_eq!(config.retention_ms, Some(30 * 86_400_000));
     assert_eq!((config.durability, config.log_level), (Durability::Full, log::LevelFilter::Info));
     assert!(config.jobs.is_empty() && config.schedules.is_empty());
     assert!(config.scripts().unwrap().is_empty());
@@ -223,70 +254,6 @@ fn what_is_wrong_at_the_top_is_said_with_its_place() {
     ] {
         assert_only_problem(text, wanted, hint);
     }
-}
-
-#[test]
-fn what_is_wrong_in_a_job_is_said_with_its_place() {
-    for (text, wanted, hint) in [
-        ("\n[[job]]\ncommand = ['x']", "2:1: [[job]] has no `name`", "add name = "),
-        ("[[job]]\nname = 'b'", "1:1: [[job]] has no `command`", "the program, then each of its arguments"),
-        ("[[job]]\nname = ''\ncommand = ['x']", "2:8: `` cannot be a name", "1 to 200 characters"),
-        ("[[job]]\nname = \"a\\tb\"\ncommand = ['x']", "2:8: `a\\tb` cannot be a name", "control character"),
-        ("[[job]]\nname = 5\ncommand = ['x']", "2:8: `name` must be a name in quotes, not an integer", ""),
-        ("[[job]]\nname = 'b'\ncommand = []", "3:11: `command` names no program", "[\"php\", \"jobs/mail.php\"]"),
-        ("[[job]]\nname = 'b'\ncommand = ['', 'x']", "3:11: `command` names no program", ""),
-        (
-            "[[job]]\nname = 'b'\ncommand = 'x y'",
-            "3:11: `command` must be a list of texts, such as [\"a\", \"b\"], not text",
-            "",
-        ),
-        (
-            "[[job]]\nname = 'b'\ncommand = ['x',\n  5]",
-            "4:3: `command` must be a list of texts in quotes, not an integer",
-            "",
-        ),
-        ("[[job]]\nname = 'b'\ncommand = ['x', \"\\u0000\"]", "3:17: `command` contains a NUL character", ""),
-    ] {
-        assert_only_problem(text, wanted, hint);
-    }
-    for (line, wanted, hint) in [
-        ("timout = '5s'", "4:1: unknown key `timout` in [[job]]", "did you mean `timeout`?"),
-        ("timeout = '0s'", "4:11: `timeout` must be longer than 0", "\"none\" lets the job run as long as it likes"),
-        (
-            "grace = 'soon'",
-            "4:9: `soon` is not a span of time (a number is missing or too large); \
-          write it like 500ms, 30s, 1h30m or 7d",
-            "",
-        ),
-        ("max_attempts = 1001", "4:16: `max_attempts` must be from 1 to 1000, not 1001", ""),
-        ("max_attempts = -1", "4:16: `max_attempts` must be from 1 to 1000, not -1", ""),
-        (
-            "max_attempts = 99999999999999999999",
-            "4:16: `max_attempts` must be from 1 to 1000, not 99999999999999999999",
-            "",
-        ),
-        ("backoff = '5s'", "4:11: `backoff` must be a table of first, factor, max, not text", ""),
-        ("backoff = { factr = 2 }", "4:13: unknown key `factr` in backoff", "did you mean `factor`?"),
-        ("backoff = { factor = 0.9 }", "4:22: `factor` must be 1 or more", ""),
-        ("backoff = { factor = nan }", "4:22: `factor` must be 1 or more", ""),
-        ("backoff = { factor = true }", "4:22: `factor` must be a number, not true or false", ""),
-        (
-            "backoff = { first = '2h' }",
-            "4:11: backoff begins with 2h, which is longer than its longest, 1h",
-            "set both `first` and `max`",
-        ),
-        ("env = ['A=b']", "4:7: `env` must be a table of texts, such as { NAME = \"value\" }, not a list", ""),
-        ("env = { A = 5 }", "4:13: `A` must be text in quotes, not an integer", ""),
-        ("env = { 'A=B' = 'c' }", "4:9: `A=B` cannot be the name of a variable", "contains no `=`"),
-        ("env = { A = \"\\u0000\" }", "4:13: `A` contains a NUL character", ""),
-        ("pass_env = ['A', '']", "4:18: `` cannot be the name of a variable", "not empty"),
-        ("cwd = 5", "4:7: `cwd` must be a path in quotes, not an integer", ""),
-    ] {
-        // The name is not `a`, which the program has in these tests.
-        assert_only_problem(&format!("{}{line}\n", JOB.replace("'a'", "'b'")), wanted, hint);
-    }
-    let twice = JOB.replace("'a'", "'b'").repeat(2);
-    assert_only_problem(&twice, "5:8: there are two jobs with the name `b`", "the other is at rowmill.toml:2:8");
 }
 
 #[test]

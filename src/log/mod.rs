@@ -8,10 +8,12 @@
 mod day;
 mod facade;
 mod line;
+mod old;
 pub mod read;
 mod stamp;
 
 pub use line::Lines;
+pub use old::remove_old;
 
 use crate::clock::{Clock, Millis};
 use crate::error::{Error, Result};

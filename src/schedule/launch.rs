@@ -18,17 +18,24 @@ pub struct Launch {
     pub after: Vec<OsString>,
     /// The folder that it is started in.
     pub folder: PathBuf,
+    /// Whether the worker leaves the session of whoever starts it, by itself. One that does not gets a process group of
+    /// its own, so that a signal from the terminal reaches it through this process alone.
+    pub detached: bool,
 }
 
 impl Launch {
-    /// Starts worker `index` in a process group of its own, with its raw output in the day's log. Returns at once; the
+    /// Starts worker `index`, with its raw output in the day's log. Returns at once; the
     /// worker is not waited for. When the worker turns out to be there already, the new process ends by itself.
     pub fn start(&self, index: u32, journal: &Journal) -> Result<Child> {
         let output = journal.raw_handle()?;
         let errors = output.try_clone()?;
         let mut command = Command::new(&self.program);
         command.args(&self.before).arg("work").arg("--index").arg(index.to_string()).args(&self.after);
-        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
+        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(output).stderr(errors);
+        if !self.detached {
+            // The leader of a group cannot leave its session.
+            command.process_group(0);
+        }
         command.spawn().map_err(|e| {
             Error::failed(format!("worker {index} cannot be started: {}: {e}", self.program.display()))
                 .hint("is the program still where it was, and may more processes be started?")

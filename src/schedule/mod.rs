@@ -5,7 +5,9 @@
 //! leaves. The scheduler never runs a task and never waits for one; it reaches workers by starting a process.
 
 mod launch;
+mod sweep;
 mod tick;
 
 pub use launch::Launch;
-pub use tick::{Entry, Ticked, tick};
+pub use sweep::{Removed, prune, sweep};
+pub use tick::{Entry, Ticked, recover, tick};

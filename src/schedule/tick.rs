@@ -3,8 +3,8 @@
 use crate::clock::Millis;
 use crate::cron::Cron;
 use crate::error::{Error, Result};
-use crate::store::{Ended, Schedule, Store};
-use crate::task::{Partition, Settlement, Task};
+use crate::store::{Ended, LostClaim, Schedule, Store};
+use crate::task::{Partition, Settlement};
 use chrono_tz::Tz;
 use std::time::Duration;
 
@@ -37,27 +37,53 @@ pub struct Entry {
 pub struct Ticked {
     /// Another tick was under way: nothing was done.
     pub left_to_another: bool,
+    /// A person has stopped everything: nothing was done. What has come due meanwhile is seen to after the start.
+    pub stopped: bool,
     /// Occurrences that were enqueued: schedule, due time, task.
     pub fired: Vec<(String, Millis, i64)>,
     /// Indexes of the workers that were started.
     pub started: Vec<u32>,
 }
 
-/// One pass at `now_ms`. `blame` says what becomes of a task whose worker died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due
-/// since the last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
+/// One pass at `now_ms`. Workers without progress for `stall` are killed. `judge` says what becomes of a task whose worker
+/// died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due since the
+/// last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
 pub fn tick(
     store: &mut dyn Store,
     entries: &[Entry],
     workers: u32,
     now_ms: Millis,
-    blame: &dyn Fn(&Task) -> Settlement,
+    stall: Duration,
+    judge: &dyn Fn(&LostClaim) -> Settlement,
     start: &mut dyn FnMut(u32) -> Result<()>,
 ) -> Result<Ticked> {
     let Some(_lock) = store.scheduler()? else { return Ok(Ticked { left_to_another: true, ..Ticked::default() }) };
-    let mut ticked = Ticked { fired: fire_due(store, entries, now_ms)?, ..Ticked::default() };
+    if store.stopped()?.is_some() {
+        return Ok(Ticked { stopped: true, ..Ticked::default() });
+    }
+    let mut ticked = Ticked::default();
+    let frozen = store.watchman(None, workers).look(stall);
+    for one in frozen.iter().flatten() {
+        let silent_s = one.silent.as_secs();
+        log::error!("worker {} (pid {}) made no progress for {silent_s} s and was killed", one.index, one.pid);
+    }
+    // One step that fails keeps no other from being done, the start of workers above all; the first error is answered.
+    let scheduled = fire_due(store, entries, now_ms, &mut ticked.fired);
+    let kept = keep_house(store, workers, now_ms, judge, &ticked.fired);
+    let started = start_missing(store, workers, start, &mut ticked.started);
+    frozen.map(drop).and(scheduled).and(kept).and(started).map(|()| ticked)
+}
+
+fn keep_house(
+    store: &mut dyn Store,
+    workers: u32,
+    now_ms: Millis,
+    judge: &dyn Fn(&LostClaim) -> Settlement,
+    fired: &[(String, Millis, i64)],
+) -> Result<()> {
     let plan = store.plan()?;
-    let mut touched: Vec<_> = ticked.fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
-    touched.extend(recover(store, now_ms, blame)?);
+    let mut touched: Vec<_> = fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
+    touched.extend(recover(store, now_ms, judge)?);
     for _ in 0..PROMOTE.1 {
         let some = store.promote(now_ms, PROMOTE.0)?;
         if some.is_empty() {
@@ -73,28 +99,41 @@ pub fn tick(
             }
         }
     }
+    Ok(())
+}
+
+fn start_missing(
+    store: &mut dyn Store,
+    workers: u32,
+    start: &mut dyn FnMut(u32) -> Result<()>,
+    started: &mut Vec<u32>,
+) -> Result<()> {
     for index in 0..workers {
         if !store.is_alive(index)? {
             start(index)?;
-            ticked.started.push(index);
+            started.push(index);
         }
     }
-    Ok(ticked)
+    Ok(())
 }
 
-/// Settles the claims of workers that died; answers the partitions of their tasks.
-fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settlement) -> Result<Vec<Partition>> {
+/// Settles the claims of workers that died; answers the partitions of their tasks. `judge` says what becomes of a task.
+pub fn recover(
+    store: &mut dyn Store,
+    now_ms: Millis,
+    judge: &dyn Fn(&LostClaim) -> Settlement,
+) -> Result<Vec<Partition>> {
     let mut touched = Vec::new();
     let plan = store.plan()?;
     for lost in store.lost_claims()? {
-        let settlement = if lost.power_cut { Settlement::Untouched } else { blame(&lost.task) };
+        let settlement = judge(&lost);
         log::warn!(
             "task {} ({}) ran when its worker died; it is {} now",
             lost.task.id,
             lost.task.job,
             settlement.word()
         );
-        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms };
+        let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms: now_ms, company: None };
         if store.settle_claim(&lost.claim, &ended)?.is_some() {
             touched.push(plan.partition_of(lost.task.id));
         }
@@ -102,21 +141,30 @@ fn recover(store: &mut dyn Store, now_ms: Millis, blame: &dyn Fn(&Task) -> Settl
     Ok(touched)
 }
 
-fn fire_due(store: &mut dyn Store, entries: &[Entry], now_ms: Millis) -> Result<Vec<(String, Millis, i64)>> {
+fn fire_due(
+    store: &mut dyn Store,
+    entries: &[Entry],
+    now_ms: Millis,
+    fired: &mut Vec<(String, Millis, i64)>,
+) -> Result<()> {
     let wanted: Vec<Schedule> = entries.iter().filter_map(|entry| stored(entry, now_ms)).collect();
     store.set_schedules(&wanted)?;
-    let mut fired = Vec::new();
+    let mut result = Ok(());
     for schedule in store.schedules()?.into_iter().filter(|s| s.next_at <= now_ms) {
         let Some(entry) = entries.iter().find(|e| e.name == schedule.name) else { continue };
         let due = entry.cron.latest_due(schedule.next_at - 1, now_ms, entry.zone).unwrap_or(schedule.next_at);
         // An expression that is never due again stays where it is, beyond every clock.
         let next = entry.cron.next_after(now_ms, entry.zone).unwrap_or(Millis::MAX);
-        if let Some(id) = store.fire(&schedule, due, next).map_err(|e| named(e, &schedule.name))? {
-            log::info!("schedule {} is due, task {id} is enqueued", schedule.name);
-            fired.push((schedule.name, due, id));
+        match store.fire(&schedule, due, next) {
+            Ok(Some(id)) => {
+                log::info!("schedule {} is due, task {id} is enqueued", schedule.name);
+                fired.push((schedule.name, due, id));
+            }
+            Ok(None) => {}
+            Err(e) => result = result.and(Err(named(e, &schedule.name))),
         }
     }
-    Ok(fired)
+    result
 }
 
 fn named(e: Error, name: &str) -> Error {

@@ -4,7 +4,7 @@
 
 use super::hand::Claim;
 use crate::clock::Millis;
-use crate::task::{Right, Settlement};
+use crate::task::{Company, Right, Settlement};
 
 /// The answer to a claim.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Ended {
     pub started_at_ms: Millis,
     /// When it ended.
     pub finished_at_ms: Millis,
+    /// What is to be done and inserted in the same transaction; only a done task has any.
+    pub company: Option<Box<Company>>,
 }
 
 /// A finished run, on its way into the database.
@@ -36,7 +38,7 @@ pub struct Settled {
 }
 
 /// What became of a settlement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It is written.
     Written,
@@ -44,6 +46,9 @@ pub enum Verdict {
     Cancelled,
     /// The row was deleted, or is settled already: nothing was written.
     Gone,
+    /// Its company failed for this reason: nothing of this task was written, and the right or claim is still good. To be
+    /// settled again, as a failed attempt.
+    Refused(String),
 }
 
 /// The answer to a batch of settlements.

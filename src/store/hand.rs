@@ -4,7 +4,7 @@
 
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::task::{Partition, Right, Task};
+use crate::task::{Delivery, Ending, Partition, Policy, Right, Settlement, Task, decide};
 use rustix::fs::{FlockOperation, flock};
 use std::any::Any;
 use std::fmt;
@@ -13,6 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An exclusive lock of the operating system: given back when it is dropped, and by the kernel when its process dies.
 #[derive(Debug)]
@@ -54,6 +55,23 @@ pub trait Note: fmt::Debug + Send + Sync {
 
     /// Who has waited for the partition, as bits of worker indexes mod 64; nobody does afterwards.
     fn take_wanted(&self) -> u64;
+}
+
+/// A worker that was killed because it kept its locks and made no progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frozen {
+    /// Its index.
+    pub index: u32,
+    /// Its process.
+    pub pid: i64,
+    /// For how long it had shown no pulse.
+    pub silent: Duration,
+}
+
+/// Looks after workers that may be stopped or frozen. See [`Store::watchman`](crate::store::Store::watchman).
+pub trait Watchman: Send {
+    /// Kills the workers that have shown no pulse for `stall` (5 s, if that is shorter, while they own the write gate).
+    fn look(&mut self, stall: Duration) -> Result<Vec<Frozen>>;
 }
 
 /// A living worker process: its liveness lock, and who it is in claims. Dropping it is dying.
@@ -112,8 +130,29 @@ pub struct LostClaim {
     pub claim: Claim,
     /// When it was claimed.
     pub started_at_ms: Millis,
-    /// Whether the machine went down with the worker: then nobody is to blame.
-    pub power_cut: bool,
+    /// How the run ended, as far as is known.
+    pub ending: Ending,
+    /// Under which delivery it began, whatever its job's policy says now.
+    pub delivery: Delivery,
+}
+
+impl LostClaim {
+    /// What becomes of the task, under the `policy` that its job has now.
+    pub fn settlement(&self, policy: Policy, now_ms: Millis) -> Settlement {
+        decide(&self.task, self.ending.clone(), &Policy { delivery: self.delivery, ..policy }, now_ms)
+    }
+}
+
+/// What a worker knows of its claimed task when it has to end itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastWord {
+    /// It ran past its timeout, and does not yield.
+    TimedOut {
+        /// The timeout, in milliseconds.
+        after_ms: u64,
+    },
+    /// It was told to stop, and does not.
+    Interrupted,
 }
 
 /// The next ready rows of a held partition, in the order in which they are to run.
@@ -121,6 +160,8 @@ pub struct LostClaim {
 pub struct Batch {
     /// Tasks to run, highest priority first, then lowest id, each with the right to settle it.
     pub tasks: Vec<(Task, Right)>,
-    /// Keys in the order whose rows are gone: to be dropped with the next settlement, never run.
+    /// Keys in the order whose rows are gone or not ready: to be dropped with the next settlement, never run.
     pub orphans: Vec<Right>,
+    /// Tasks of paused jobs: to be parked, not run.
+    pub paused: Vec<Right>,
 }

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 /// The verbs that only look.
 pub trait Look {
+    /// Whether somebody holds the partition.
+    fn is_held(&mut self, partition: Partition) -> Result<bool>;
+
     /// Whether a living process is worker `index`.
     fn is_alive(&mut self, index: u32) -> Result<bool>;
 
@@ -22,7 +25,7 @@ pub trait Look {
     /// Since when the oldest ready task waits, in UTC milliseconds.
     fn oldest_ready(&mut self) -> Result<Option<Millis>>;
 
-    /// How many tasks became dead or parked at or after `since_ms`.
+    /// How many tasks became dead at or after `since_ms`, and how many are parked now.
     fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
 
     /// Tasks, newest first.
@@ -99,6 +102,8 @@ pub struct Row {
     pub error: Option<String>,
     /// The kind of that error.
     pub cause: Option<String>,
+    /// The task that it follows.
+    pub parent: Option<i64>,
     /// The partition that the row belongs to.
     pub partition: Partition,
 }

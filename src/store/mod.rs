@@ -6,21 +6,26 @@
 //! means that nothing was changed and that the same call may be made again.
 
 mod answer;
+mod govern;
 mod hand;
 mod look;
 mod operate;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
-pub use hand::{Badge, Batch, Body, Claim, Hold, Lock, LostClaim, Note};
+pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
+pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
 pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};
 
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::task::{NewTask, Partition, Plan, Right, Settlement, Task};
+use crate::task::{Delivery, NewTask, Partition, Plan, Right, Settlement, Task};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+/// How many follow-ups of a task are inserted in one transaction.
+pub(crate) const FOLLOW_UPS_AT_ONCE: usize = 1_000;
 
 /// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,8 +37,9 @@ pub enum Durability {
     Normal,
 }
 
-/// The verbs that the engine works with; what is only looked at stands in [`Look`], what an admin mends in [`Operate`].
-pub trait Store: Look + Operate + Send {
+/// The verbs that the engine works with; what is only looked at stands in [`Look`], what an admin mends in [`Operate`], what
+/// a person steers in [`Govern`].
+pub trait Store: Look + Operate + Govern + Send {
     /// The generations of this database. A read.
     fn plan(&mut self) -> Result<Plan>;
 
@@ -78,7 +84,8 @@ pub trait Store: Look + Operate + Send {
     ) -> Result<Option<Hold>>;
 
     /// Writes a task that is in hand as running by this worker process. Its key leaves the order, its row says who runs
-    /// it, and from then on the partition may go to somebody else.
+    /// it, and from then on the partition may go to somebody else. A claim for what runs at most once survives a power cut
+    /// whatever the [`Durability`] is.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written.
     fn claim(
@@ -88,12 +95,19 @@ pub trait Store: Look + Operate + Send {
         right: &Right,
         attempts_charged: u32,
         started_at_ms: Millis,
+        delivery: Delivery,
     ) -> Result<Claiming>;
 
     /// Settles a claimed task. `None` when the claim was taken away: nothing was written then.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written.
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>>;
+
+    /// Notes in a claim how its task ended, for whoever settles it when this process is gone. The claim stands: until then
+    /// the task may still run.
+    ///
+    /// Safe to repeat: yes, because it only notes.
+    fn last_word(&mut self, claim: &Claim, word: LastWord) -> Result<()>;
 
     /// Claims of worker processes that are dead, to be settled by whoever asks. What is left of the executables that such
     /// a process had started is killed and gone when this returns; an error of kind `TryAgain` says that it is not yet.
@@ -111,17 +125,33 @@ pub trait Store: Look + Operate + Send {
 
     /// Settles finished tasks in one transaction that first checks the hold's epoch. A key leaves the order and its
     /// outcome is recorded together, or neither. A row that an application changed meanwhile is settled as it now
-    /// stands; one that it cancelled or deleted stays so.
+    /// stands; one that it cancelled or deleted stays so. The company of a done task is brought in by the same
+    /// transaction, or the task is refused and its neighbours settle.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written; the settlements are handed back in that
     /// case by being borrowed.
     fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling>;
+
+    /// Inserts follow-ups of settled tasks that were too many for the settling transaction: at most a thousand. Answers the
+    /// partitions that got some; `None` when none wait.
+    ///
+    /// Safe to repeat: yes, because they leave the place where they wait in the transaction that inserts them.
+    fn spread(&mut self) -> Result<Option<Vec<Partition>>>;
 
     /// Writes fresh outcomes into their rows, in id order, at most about `limit` in one transaction. `None` when
     /// another process is folding; else how many, 0 when there is nothing left to fold.
     ///
     /// Safe to repeat: yes, because an outcome leaves the fresh ones in the transaction that folds it.
     fn fold(&mut self, limit: usize) -> Result<Option<usize>>;
+
+    /// Somebody who looks after the other workers of this host, in a thread of his own; `own` is left out.
+    fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman>;
+
+    /// Shows that this worker gets on. The verbs do so themselves while they wait.
+    fn beat(&mut self);
+
+    /// How long ago a tick last took the scheduler's lock; `None` when never.
+    fn since_tick(&mut self) -> Result<Option<Duration>>;
 
     /// How long ago outcomes were last folded by anyone; `None` when never.
     fn since_fold(&mut self) -> Result<Option<Duration>>;
@@ -137,14 +167,15 @@ pub trait Store: Look + Operate + Send {
     /// The partitions that have ready rows: one key read for each.
     fn waiting(&mut self) -> Result<Vec<Partition>>;
 
-    /// Makes tasks ready again that were parked because nobody knew their job, now that `jobs` are known; bounded
-    /// steps, until none is left. Answers how many.
+    /// Makes tasks ready again that were parked because nobody knew their job, now that `jobs` are known, or delayed
+    /// where their `run_at` lies ahead; bounded steps, until none is left. Answers how many.
     ///
     /// Safe to repeat: yes, because only parked rows change.
     fn release_known(&mut self, jobs: &[&str]) -> Result<usize>;
 
     /// Begins to listen as worker `index`, whose liveness lock the caller has. Until then [`sleep`](Self::sleep) only
-    /// sees commits once a second.
+    /// sees commits once a second. From now on a write waits for a second at most while the database is locked: a worker
+    /// tries again by itself, and has to hear in between that it is told to stop.
     fn listen(&mut self, index: u32) -> Result<()>;
 
     /// Sleeps in the kernel until somebody rings, another process commits, `span` is over, or `stop` becomes readable.

@@ -1,9 +1,10 @@
 //! The one place where an outcome becomes a settlement.
 //!
 //! A handler answers with an [`Outcome`], or ends in some other way; [`decide`] looks at that, at the job's policy and
-//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database.
+//! at the attempts that the task has had, and says what is to be written. Nothing here touches a database; what a done task
+//! brings with it ([`Company`]) is carried beside.
 
-use super::{Policy, Task};
+use super::{Backoff, Company, Delivery, Policy, Task};
 use crate::clock::Millis;
 
 /// What a handler answers.
@@ -13,6 +14,8 @@ pub enum Outcome {
     Done {
         /// At most 1 MiB; what is above is cut off.
         result: Option<Vec<u8>>,
+        /// Follow-ups and effects; `None` when there are none.
+        company: Option<Box<Company>>,
     },
     /// It failed in a way that may pass: try again after the backoff. Costs an attempt.
     Retry {
@@ -34,12 +37,12 @@ pub enum Outcome {
 impl Outcome {
     /// Done, without a result.
     pub fn done() -> Outcome {
-        Outcome::Done { result: None }
+        Outcome::Done { result: None, company: None }
     }
 
     /// Done, with a result that is kept with the task.
     pub fn with_result(result: impl Into<Vec<u8>>) -> Outcome {
-        Outcome::Done { result: Some(result.into()) }
+        Outcome::Done { result: Some(result.into()), company: None }
     }
 }
 
@@ -68,12 +71,27 @@ pub enum Cause {
         /// The signal's name, such as `SIGKILL`.
         name: String,
     },
+    /// An executable ran out of memory: by its own words, under a limit, or because the kernel killed it for want of it.
+    OutOfMemory(String),
+    /// An executable used up its processor time.
+    Cpu {
+        /// What it may use, in milliseconds.
+        after_ms: u64,
+    },
     /// A Rust handler panicked.
     Panic(String),
     /// An executable could not be started.
     NotStarted(String),
     /// The handler rejected the task.
     Rejected(String),
+    /// What it declared to be done in its settlement failed.
+    Effect(String),
+    /// A follow-up that it asked for cannot be.
+    FollowUp(String),
+    /// It was broken off, and may not run again.
+    Interrupted,
+    /// The machine went down while it ran, and it may not run again.
+    PowerCut,
     /// The worker that ran it died.
     WorkerDied,
 }
@@ -86,9 +104,15 @@ impl Cause {
             Cause::Timeout { .. } => "timeout",
             Cause::Exit { .. } => "exit",
             Cause::Signal { .. } => "signal",
+            Cause::OutOfMemory(_) => "out_of_memory",
+            Cause::Cpu { .. } => "cpu",
             Cause::Panic(_) => "panic",
             Cause::NotStarted(_) => "not_started",
             Cause::Rejected(_) => "rejected",
+            Cause::Effect(_) => "effect",
+            Cause::FollowUp(_) => "follow_up",
+            Cause::Interrupted => "interrupted",
+            Cause::PowerCut => "power_cut",
             Cause::WorkerDied => WORKER_DIED,
         }
     }
@@ -97,10 +121,17 @@ impl Cause {
     pub fn text(&self) -> String {
         match self {
             Cause::Error(text) | Cause::Panic(text) | Cause::NotStarted(text) | Cause::Rejected(text) => text.clone(),
+            Cause::OutOfMemory(text) => format!("out of memory: {text}"),
+            Cause::Cpu { after_ms } => {
+                format!("used up its {} of processor time (SIGXCPU)", super::span_text(*after_ms))
+            }
+            Cause::Effect(text) | Cause::FollowUp(text) => text.clone(),
             Cause::Timeout { after_ms } => format!("ran longer than {}", super::span_text(*after_ms)),
             Cause::Exit { code, tail } if tail.is_empty() => format!("exit code {code}"),
             Cause::Exit { code, tail } => format!("exit code {code}: {tail}"),
             Cause::Signal { name } => format!("ended by {name}"),
+            Cause::Interrupted => "it was broken off, and runs at most once".to_string(),
+            Cause::PowerCut => "the machine went down while it ran, and it runs at most once".to_string(),
             Cause::WorkerDied => "the worker that ran it died".to_string(),
         }
     }
@@ -119,6 +150,10 @@ pub enum Ending {
     Undecodable(String),
     /// It was stopped for a reason that is not the task's fault.
     Interrupted,
+    /// It could not begin for a reason that passes and is not the task's fault. Costs no attempt.
+    NotNow(String),
+    /// The machine went down while it ran.
+    PowerCut,
 }
 
 /// What is to be written about a task, in one transaction.
@@ -137,7 +172,7 @@ pub enum Settlement {
         attempt: u32,
         /// UTC milliseconds.
         run_at_ms: Millis,
-        /// Why the attempt failed; `None` when it was put off without failing.
+        /// Why it failed, or could not begin; `None` when it was put off without either.
         cause: Option<Cause>,
     },
     /// Ready again at once: a suspect, to be run carefully.
@@ -177,11 +212,23 @@ impl Settlement {
     }
 }
 
+/// Why a task that runs at most once is dead when it answers `Snooze`.
+const SNOOZED: &str = "it asked to be run again later, and runs at most once";
+
 /// Decides what becomes of `task` after a run that came to `ending` at `now_ms`.
 pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> Settlement {
     let attempt = task.attempts_charged.saturating_add(1);
+    let once = policy.delivery == Delivery::AtMostOnce;
     match ending {
-        Ending::Answered(Outcome::Done { result }) => Settlement::Done { attempt, result },
+        Ending::Answered(Outcome::Done { mut result, .. }) => {
+            if let Some(bytes) = &mut result {
+                bytes.truncate(RESULT_BYTES);
+            }
+            Settlement::Done { attempt, result }
+        }
+        Ending::Answered(Outcome::Snooze { .. }) if once => {
+            Settlement::Dead { attempt, cause: Cause::Error(SNOOZED.into()) }
+        }
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             Settlement::Delayed { attempt: task.attempts_charged, run_at_ms: later(now_ms, delay_ms), cause: None }
         }
@@ -193,13 +240,28 @@ pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> S
             reason: format!("no worker knows the job `{}`; the row is kept until one does", task.job),
         },
         Ending::Undecodable(reason) => Settlement::Parked { cause: "undecodable", reason },
-        Ending::Interrupted => Settlement::Untouched,
+        Ending::Interrupted if once => Settlement::Dead { attempt, cause: Cause::Interrupted },
+        Ending::PowerCut if once => Settlement::Dead { attempt, cause: Cause::PowerCut },
+        Ending::Interrupted | Ending::PowerCut => Settlement::Untouched,
+        Ending::NotNow(reason) => Settlement::Delayed {
+            attempt: task.attempts_charged,
+            run_at_ms: later(now_ms, NOT_NOW.pause_ms(task.id, attempt)),
+            cause: Some(Cause::NotStarted(reason)),
+        },
     }
 }
 
+/// Of a result that much is kept.
+const RESULT_BYTES: usize = 1 << 20;
+/// How long a task waits that could not begin for want of something of the machine: long enough for that to change, and
+/// spread, so that those that were refused together do not all come back at the same instant.
+const NOT_NOW: Backoff = Backoff { first_ms: 2_000, factor: 1.0, max_ms: 2_000 };
+
 fn retry(task: &Task, attempt: u32, cause: Cause, policy: &Policy, now_ms: Millis) -> Settlement {
     let max_attempts = task.max_attempts.unwrap_or(policy.max_attempts).max(1);
-    if attempt >= max_attempts {
+    // What could not be started has not been run.
+    let once = policy.delivery == Delivery::AtMostOnce && !matches!(cause, Cause::NotStarted(_));
+    if attempt >= max_attempts || once {
         return Settlement::Dead { attempt, cause };
     }
     if cause == Cause::WorkerDied {
@@ -266,10 +328,50 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_begin_comes_back_soon_and_says_why() {
+        let last = task(4, Some(5));
+        let settlement = decide(&last, Ending::NotNow("no descriptor".into()), &Policy::default(), 10_000);
+        let Settlement::Delayed { attempt: 4, run_at_ms, cause: Some(cause) } = settlement else {
+            panic!("{settlement:?}")
+        };
+        assert!((11_000..=12_000).contains(&run_at_ms), "{run_at_ms}");
+        assert_eq!((cause.word(), cause.text().as_str()), ("not_started", "no descriptor"));
+    }
+
+    #[test]
+    fn what_runs_at_most_once_is_never_run_again() {
+        let policy = Policy { delivery: Delivery::AtMostOnce, max_attempts: 9, ..Policy::default() };
+        let after = |ending| decide(&task(0, Some(9)), ending, &policy, 0);
+        let word = |ending| match after(ending) {
+            Settlement::Dead { attempt: 1, cause } => cause.word(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(word(failed()), "error");
+        assert_eq!(word(Ending::Failed(Cause::WorkerDied)), "worker_died");
+        assert_eq!(word(Ending::Failed(Cause::Effect("no".into()))), "effect");
+        assert_eq!(word(Ending::Failed(Cause::Timeout { after_ms: 1 })), "timeout");
+        assert_eq!(word(Ending::Answered(Outcome::Retry { reason: "r".into() })), "error");
+        assert_eq!(word(Ending::Answered(Outcome::Snooze { delay_ms: 1 })), "error");
+        assert_eq!(word(Ending::Interrupted), "interrupted");
+        assert_eq!(word(Ending::PowerCut), "power_cut");
+        // What has not begun may begin.
+        assert!(matches!(after(Ending::Failed(Cause::NotStarted("no".into()))), Settlement::Delayed { .. }));
+        assert!(matches!(after(Ending::Undecodable("no".into())), Settlement::Parked { .. }));
+        assert!(matches!(after(Ending::Answered(Outcome::done())), Settlement::Done { .. }));
+    }
+
+    #[test]
     fn a_rejected_task_is_dead_whatever_is_left() {
         let rejected = Ending::Answered(Outcome::Reject { reason: "never".into() });
         let settlement = decide(&task(0, Some(1000)), rejected, &Policy::default(), 0);
         assert_eq!(settlement, Settlement::Dead { attempt: 1, cause: Cause::Rejected("never".into()) });
+    }
+
+    #[test]
+    fn of_a_result_only_so_much_is_kept() {
+        let huge = Ending::Answered(Outcome::with_result(vec![7; RESULT_BYTES + 9]));
+        let Settlement::Done { result, .. } = decide(&task(0, None), huge, &Policy::default(), 0) else { panic!() };
+        assert_eq!(result.map(|bytes| bytes.len()), Some(RESULT_BYTES));
     }
 
     #[test]

@@ -5,18 +5,24 @@
 
 mod ask;
 mod codec;
+mod company;
 mod decide;
 mod partition;
 mod policy;
+mod size;
 mod span;
 
 pub use codec::{Codec, decode};
+pub use company::{Company, Effect, JobError, Tx, Value};
+pub(crate) use company::{Statements, panic_text};
 pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
-pub use policy::{Backoff, Policy};
+pub use policy::{Backoff, Delivery, Policy};
+pub use size::{parse_size, size_text};
 pub use span::{parse_span, span_text};
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Where a task is in its life. The words are the same in SQL, JSON, logs and on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +97,8 @@ pub struct Right {
     pub(crate) id: i64,
     /// Whether its settlement has to free a `unique_key`.
     pub(crate) keyed: bool,
+    /// The name of its job; shared by the rights of one batch.
+    pub(crate) job: Arc<str>,
 }
 
 impl Right {

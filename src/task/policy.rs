@@ -1,20 +1,51 @@
-//! The retry policy of a job: how often, how soon, how long.
+//! The policy of a job: how often it is run, how soon again, how long.
 //!
 //! Backoff grows by a factor from `first_ms` up to `max_ms`, then is spread by jitter so that tasks that failed
 //! together do not come back together ("equal jitter": half fixed, half random; Brooker, "Exponential Backoff And
 //! Jitter", 2015). The random half is a hash of task and attempt, so that a run can be replayed.
 
+/// How often a task may be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// Until it has succeeded or its attempts are used up. After the death of its worker it runs again.
+    #[default]
+    AtLeastOnce,
+    /// Once. That it begins is committed before it does, with full durability; once begun, whatever keeps it from being
+    /// done ends it as dead, for a person to decide.
+    AtMostOnce,
+}
+
+impl Delivery {
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Delivery::AtLeastOnce => "at_least_once",
+            Delivery::AtMostOnce => "at_most_once",
+        }
+    }
+
+    /// The delivery with this word, if there is one.
+    pub fn from_word(word: &str) -> Option<Delivery> {
+        [Delivery::AtLeastOnce, Delivery::AtMostOnce].into_iter().find(|delivery| delivery.word() == word)
+    }
+}
+
 /// What a job's failures cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Policy {
+    /// How often a task may be run.
+    pub delivery: Delivery,
     /// Attempts until a task is dead: 1 to 1000. A row may override it.
     pub max_attempts: u32,
     /// The pause after a failed attempt.
     pub backoff: Backoff,
     /// How long one attempt may run, in milliseconds; `None` means as long as it likes.
     pub timeout_ms: Option<u64>,
-    /// How long an executable has between TERM and KILL, in milliseconds.
+    /// How long an executable has between TERM and KILL, and a Rust job to yield after its timeout before its worker ends
+    /// itself, in milliseconds.
     pub grace_ms: u64,
+    /// How long the effects of one task may take in its settlement, in milliseconds: all others wait meanwhile.
+    pub effects_ms: u64,
 }
 
 /// Pauses that grow from failure to failure.
@@ -36,7 +67,14 @@ impl Default for Backoff {
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { max_attempts: 5, backoff: Backoff::default(), timeout_ms: None, grace_ms: 5_000 }
+        Policy {
+            delivery: Delivery::default(),
+            max_attempts: 5,
+            backoff: Backoff::default(),
+            timeout_ms: None,
+            grace_ms: 5_000,
+            effects_ms: 250,
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a worker works with: its runner, its tools, and the patience to have something written.
 
 use super::desk::Finished;
+use super::job::Handler;
 use super::report;
 use super::runner::{Runner, Tools};
 use super::stop::{Level, Stop};
 use crate::clock::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::store::{Claim, Ended, Store, Verdict};
-use crate::task::{Cause, Ending, Policy, Settlement, Task, decide};
+use crate::store::{Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict};
+use crate::task::{Cause, Company, Ending, Policy, Settlement, Task, decide};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
 
@@ -25,10 +26,14 @@ pub(super) struct Bench {
     pub(super) stop: Stop,
     /// How long running tasks have to finish when the worker is told to stop.
     pub(super) grace: Duration,
+    /// How many workers there are to be.
+    pub(super) workers: u32,
     /// How many rows the next fetch asks for: about what one batch's time suffices for.
     pub(super) rows: usize,
     /// Tasks that died in this worker's hands.
     pub(super) died: u64,
+    /// Whether follow-ups of a task that it settled wait to be inserted.
+    pub(super) spreads: bool,
 }
 
 /// How a claimed task ended for its worker.
@@ -36,8 +41,15 @@ pub(super) struct Bench {
 pub(super) enum Claimed {
     /// It is settled, or its claim was taken away.
     Settled,
-    /// The grace is over and the job does not let go.
+    /// It was told to stop, the grace is over, and it does not let go.
     Stuck,
+    /// Its timeout and the grace are over, and it does not yield.
+    Overran,
+}
+
+/// Whether there are more follow-ups than a settlement takes.
+pub(super) fn has_rest(company: Option<&Company>) -> bool {
+    company.is_some_and(|company| company.follow_ups.len() > FOLLOW_UPS_AT_ONCE)
 }
 
 impl Bench {
@@ -63,12 +75,13 @@ impl Bench {
     }
 
     /// Has something written, however long the database is locked or the disk full: what was run is kept in memory
-    /// meanwhile, and no further task begins. Only being told to break off ends it with the error.
+    /// meanwhile, and no further task begins. Being told to break off, or the end of the grace, ends it with the error.
     pub(super) fn insist<T>(&self, tasks: usize, mut write: impl FnMut(&Self) -> Result<T>) -> Result<T> {
         let mut told = false;
+        let mut stopping: Option<Watch> = None;
         loop {
             match write(self) {
-                Err(e) if e.kind() == Kind::TryAgain && self.stop.level() != Level::BreakOff => {
+                Err(e) if e.kind() == Kind::TryAgain && !self.is_over(&mut stopping) => {
                     if !std::mem::replace(&mut told, true) {
                         log::warn!("{tasks} tasks wait to be written: {e}");
                     }
@@ -80,18 +93,40 @@ impl Bench {
         }
     }
 
+    /// Whether what runs or waits is to be given up: the worker is told to break off, or was told to stop (since
+    /// `stopping`, as far as the caller has noticed) and the grace is over.
+    pub(super) fn is_over(&self, stopping: &mut Option<Watch>) -> bool {
+        match self.stop.level() {
+            Level::GoOn => false,
+            Level::Finish => stopping.get_or_insert_with(Watch::start).left_of(self.grace).is_zero(),
+            Level::BreakOff => true,
+        }
+    }
+
     /// Waits for the claimed task that runs, and settles it.
     pub(super) fn finish_claimed(&mut self, store: &mut dyn Store, claim: &Claim) -> Result<Claimed> {
         let mut stopping: Option<Watch> = None;
         loop {
+            let limit = self.runner.desk.running().and_then(|(task, _)| self.must_yield_within(&task.job));
             let span = if stopping.is_some() { STOP_LOOK } else { LOOK };
+            let span = limit.map_or(span, |(_, limit)| span.min(self.runner.desk.left_of(limit)));
             self.wait(span, stopping.is_none())?;
+            store.beat();
             let (finished, over) = self.runner.desk.take();
             if let Some(one) = finished.into_iter().find(|one| one.task.id == claim.id()) {
                 return self.settle_claimed(store, claim, one).map(|()| Claimed::Settled);
             }
-            if over || !self.runner.is_alive() {
+            if over {
+                return self.put_back(store, claim).map(|()| Claimed::Settled);
+            }
+            if !self.runner.is_alive() {
                 return Err(Error::failed("the runner's thread has ended"));
+            }
+            if let Some((after_ms, limit)) = limit
+                && self.runner.desk.left_of(limit).is_zero()
+            {
+                self.say_last(store, claim, LastWord::TimedOut { after_ms });
+                return Ok(Claimed::Overran);
             }
             if self.stop.level() != Level::GoOn {
                 let since = *stopping.get_or_insert_with(Watch::start);
@@ -100,19 +135,55 @@ impl Bench {
                     self.runner.desk.break_off();
                 }
                 if since.left_of(self.grace * 2).is_zero() {
+                    self.say_last(store, claim, LastWord::Interrupted);
                     return Ok(Claimed::Stuck);
                 }
             }
         }
     }
 
+    /// Notes why this process is about to end. Without it, its task is charged for the death of its worker.
+    fn say_last(&self, store: &mut dyn Store, claim: &Claim, word: LastWord) {
+        if let Err(e) = self.insist(1, |_| store.last_word(claim, word)) {
+            log::warn!("why the run of task {} ends cannot be noted: {e}", claim.id());
+        }
+    }
+
+    /// How long a Rust job may run without yielding: its timeout, and that with the grace.
+    fn must_yield_within(&self, job: &str) -> Option<(u64, Duration)> {
+        let job = self.tools.registry.get(job)?;
+        match job.handler {
+            Handler::Rust(_) => {
+                job.policy.timeout_ms.map(|ms| (ms, Duration::from_millis(ms.saturating_add(job.policy.grace_ms))))
+            }
+            // What is waited for is killed in time.
+            Handler::Exec(_) => None,
+        }
+    }
+
+    /// Gives a claimed task back that has not begun.
+    fn put_back(&mut self, store: &mut dyn Store, claim: &Claim) -> Result<()> {
+        let now_ms = self.tools.clock.now_ms();
+        let ended =
+            Ended { settlement: Settlement::Untouched, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
+        self.insist(1, |_| store.settle_claim(claim, &ended)).map(|_| ())
+    }
+
     fn settle_claimed(&mut self, store: &mut dyn Store, claim: &Claim, one: Finished) -> Result<()> {
         let Finished { task, ending, started_at_ms, finished_at_ms } = one;
-        let settlement = decide(&task, ending, &self.policy_of(&task.job), finished_at_ms);
-        let ended = Ended { settlement, started_at_ms, finished_at_ms };
-        let verdict = self.insist(1, |_| store.settle_claim(claim, &ended))?;
+        let policy = self.policy_of(&task.job);
+        let (ending, company) = ending.part(&policy);
+        let settlement = decide(&task, ending, &policy, finished_at_ms);
+        self.spreads |= has_rest(company.as_deref());
+        let mut ended = Ended { settlement, started_at_ms, finished_at_ms, company };
+        let mut verdict = self.insist(1, |_| store.settle_claim(claim, &ended))?;
+        if let Some(Verdict::Refused(why)) = verdict {
+            ended.company = None;
+            ended.settlement = decide(&task, Ending::Failed(Cause::Effect(why)), &policy, finished_at_ms);
+            verdict = self.insist(1, |_| store.settle_claim(claim, &ended))?;
+        }
         self.runner.desk.settled();
-        match verdict {
+        match &verdict {
             Some(verdict) => self.report([(task.id, task.job.as_str(), verdict, &ended)].into_iter()),
             None => log::warn!("the claim of task {} was taken away; its run settles nothing", task.id),
         }
@@ -123,11 +194,11 @@ impl Bench {
     pub(super) fn recover(&mut self, store: &mut dyn Store) -> Result<usize> {
         let mut again = 0;
         for lost in store.lost_claims()? {
-            let settlement = if lost.power_cut { Settlement::Untouched } else { self.blame(&lost.task) };
             let finished_at_ms = self.tools.clock.now_ms();
-            let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms };
+            let settlement = lost.settlement(self.policy_of(&lost.task.job), finished_at_ms);
+            let ended = Ended { settlement, started_at_ms: lost.started_at_ms, finished_at_ms, company: None };
             if let Some(verdict) = store.settle_claim(&lost.claim, &ended)? {
-                self.report([(lost.task.id, lost.task.job.as_str(), verdict, &ended)].into_iter());
+                self.report([(lost.task.id, lost.task.job.as_str(), &verdict, &ended)].into_iter());
                 again += 1;
             }
         }
@@ -135,12 +206,12 @@ impl Bench {
     }
 
     /// The lines of settled tasks, in one write.
-    pub(super) fn report<'a>(&mut self, settled: impl Iterator<Item = (i64, &'a str, Verdict, &'a Ended)>) {
+    pub(super) fn report<'a>(&mut self, settled: impl Iterator<Item = (i64, &'a str, &'a Verdict, &'a Ended)>) {
         let mut lines = self.tools.journal.lines();
         let now_ms = self.tools.clock.now_ms();
         for (id, job, verdict, ended) in settled {
             report::add(&mut lines, now_ms, id, job, verdict, ended);
-            let died = verdict == Verdict::Written && matches!(ended.settlement, Settlement::Dead { .. });
+            let died = *verdict == Verdict::Written && matches!(ended.settlement, Settlement::Dead { .. });
             self.died += u64::from(died);
         }
         self.tools.journal.append(&lines);

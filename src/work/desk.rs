@@ -77,7 +77,12 @@ impl Desk {
         state.note = note;
         state.called_back = false;
         state.over = false;
+        state.broken_off = false;
+        // What an earlier batch has left behind is settled by nobody, and holds up nothing.
+        state.finished.clear();
+        state.unsettled = None;
         silence(&self.over);
+        silence(&self.abandon);
     }
 
     pub(super) fn call_back(&self) {
@@ -110,6 +115,11 @@ impl Desk {
     /// The task that runs, without its param, and when it began.
     pub(super) fn running(&self) -> Option<(Task, Millis)> {
         self.state().running.as_ref().map(|(task, started_at_ms, _)| (task.clone(), *started_at_ms))
+    }
+
+    /// What is left of `span` for the task that runs; all of it when none does.
+    pub(super) fn left_of(&self, span: Duration) -> Duration {
+        self.state().running.as_ref().map_or(span, |(_, _, since)| since.left_of(span))
     }
 
     pub(super) fn runs_longer_than(&self, span: Duration) -> bool {
@@ -163,7 +173,8 @@ impl Desk {
 
     /// Ready when runs are to be broken off.
     pub(super) async fn broken_off(&self) {
-        if !self.state().broken_off {
+        // What is left of an earlier batch's may wake it once for nothing.
+        while !self.state().broken_off {
             self.let_go.notified().await;
         }
     }

@@ -4,7 +4,7 @@
 //! registered; behind the registry's door every handler looks the same. A name is looked up here and nowhere else.
 
 use crate::error::{Error, Result};
-use crate::task::{Codec, Outcome, Policy, decode};
+use crate::task::{Codec, Delivery, JobError, Outcome, Policy, decode};
 use crate::work::exec::Command;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -39,28 +39,6 @@ pub trait Job: DeserializeOwned + Send + 'static {
     /// Runs one task. It may be called again for the same task: after an error, or when the worker died before the
     /// settlement. `Err` is a failed attempt, retried by policy.
     fn run(self, cx: &Context) -> impl Future<Output = std::result::Result<Outcome, JobError>> + Send;
-}
-
-/// A failed attempt, in words. Any error turns into it with `?`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobError(String);
-
-impl JobError {
-    /// A failed attempt with this message.
-    pub fn new(message: impl Into<String>) -> JobError {
-        JobError(message.into())
-    }
-
-    /// The message.
-    pub fn message(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<E: std::error::Error> From<E> for JobError {
-    fn from(e: E) -> JobError {
-        JobError(e.to_string())
-    }
 }
 
 /// What a handler may know about the task that it runs.
@@ -146,6 +124,7 @@ pub struct Registered {
 #[derive(Debug, Default)]
 pub struct Registry {
     jobs: BTreeMap<String, Registered>,
+    some_run_once: bool,
 }
 
 impl Registry {
@@ -173,6 +152,11 @@ impl Registry {
         self.jobs.get(name)
     }
 
+    /// Whether tasks of any job run at most once.
+    pub(crate) fn some_run_once(&self) -> bool {
+        self.some_run_once
+    }
+
     /// The registered names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.jobs.keys().map(String::as_str)
@@ -188,6 +172,7 @@ impl Registry {
             return Err(Error::usage(format!("the job `{name}` is registered twice"))
                 .hint("rename one of the two: names of Rust jobs, [[job]] entries and scripts share one space"));
         }
+        self.some_run_once |= registered.policy.delivery == Delivery::AtMostOnce;
         self.jobs.insert(name.to_string(), registered);
         Ok(())
     }

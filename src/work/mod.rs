@@ -7,15 +7,19 @@
 mod bench;
 mod desk;
 pub mod exec;
+mod homes;
 mod job;
+mod options;
 mod report;
 mod runner;
 mod slice;
 mod stop;
 mod trial;
+mod watch;
 mod worker;
 
-pub use job::{Context, Handler, Job, JobError, JobFuture, Registered, Registry};
+pub use job::{Context, Handler, Job, JobFuture, Registered, Registry};
+pub use options::{Mode, Options, Summary};
 pub use stop::{Level, Stop};
 pub use trial::{exit_code, try_once};
-pub use worker::{Mode, Options, Summary, work};
+pub use worker::work;

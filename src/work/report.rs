@@ -7,7 +7,7 @@ use log::Level;
 use std::fmt::{Arguments, Display};
 
 /// Adds the line about one settled task.
-pub(super) fn add(lines: &mut Lines, now_ms: i64, id: i64, job: &str, verdict: Verdict, ended: &Ended) {
+pub(super) fn add(lines: &mut Lines, now_ms: i64, id: i64, job: &str, verdict: &Verdict, ended: &Ended) {
     let run_ms = ended.finished_at_ms.saturating_sub(ended.started_at_ms).max(0);
     let attempt = attempt_of(&ended.settlement);
     let attempt_tag: &dyn Display = &attempt.unwrap_or(0);
@@ -15,6 +15,8 @@ pub(super) fn add(lines: &mut Lines, now_ms: i64, id: i64, job: &str, verdict: V
     let tags = if attempt.is_some() { &tags[..] } else { &tags[..2] };
     let mut add = |level, text: Arguments<'_>| lines.add(now_ms, level, tags, text);
     match (verdict, &ended.settlement) {
+        // It is settled again, and reported then.
+        (Verdict::Refused(_), _) => {}
         (Verdict::Cancelled, _) => add(Level::Warn, format_args!("ran, but was cancelled meanwhile run_ms={run_ms}")),
         (Verdict::Gone, _) => add(Level::Warn, format_args!("ran, but its row is gone run_ms={run_ms}")),
         (_, Settlement::Done { .. }) => add(Level::Info, format_args!("done run_ms={run_ms}")),

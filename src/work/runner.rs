@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::log::Journal;
 use crate::store::{Body, Note};
-use crate::task::{Cause, Ending, Task};
+use crate::task::{Cause, Ending, Task, panic_text};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -86,7 +86,8 @@ async fn run_one(desk: &Desk, task: &Task, tools: &Tools) -> Ending {
             let mut output = |line: exec::OutputLine| log_output(tools, task, &line);
             match tools.body.open() {
                 Ok(body) => exec::run(command, &cx, &task.param, &registered.policy, desk.abandon(), body, &mut output),
-                Err(e) => Ending::Failed(Cause::NotStarted(format!("its body cannot be made: {e}"))),
+                // The run folder is the same for all tasks: whatever is wrong with it is not this one's fault.
+                Err(e) => Ending::NotNow(format!("the file that its processes share cannot be made: {e}")),
             }
         }
         Handler::Rust(start) => match catch_unwind(AssertUnwindSafe(|| start(task.codec, &task.param, cx))) {
@@ -117,7 +118,7 @@ async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>)
             None => std::future::pending().await,
         }
     });
-    poll_fn(|cx| {
+    let ending = poll_fn(|cx| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(Poll::Ready(Ok(outcome))) => return Poll::Ready(Ending::Answered(outcome)),
             Ok(Poll::Ready(Err(e))) => return Poll::Ready(Ending::Failed(Cause::Error(e.message().to_string()))),
@@ -132,12 +133,12 @@ async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>)
             Poll::Pending => Poll::Pending,
         }
     })
-    .await
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panicked: {}", text.unwrap_or("without words"))
+    .await;
+    // What a future does when it is dropped is the job's as well.
+    match catch_unwind(AssertUnwindSafe(|| drop(future))) {
+        Ok(()) => ending,
+        Err(panic) => Ending::Failed(Cause::Panic(panic_text(&*panic))),
+    }
 }
 
 fn log_output(tools: &Tools, task: &Task, line: &exec::OutputLine) {

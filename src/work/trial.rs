@@ -71,14 +71,14 @@ pub fn try_once(
 pub fn exit_code(ending: &Ending) -> u8 {
     match ending {
         Ending::Answered(Outcome::Done { .. }) => 0,
-        Ending::Answered(Outcome::Retry { .. } | Outcome::Snooze { .. }) => 75,
+        Ending::Answered(Outcome::Retry { .. } | Outcome::Snooze { .. }) | Ending::NotNow(_) => 75,
         Ending::Answered(Outcome::Reject { .. }) | Ending::Failed(Cause::Rejected(_)) | Ending::Undecodable(_) => 65,
         Ending::Failed(Cause::Exit { code, .. }) => u8::try_from(*code).unwrap_or(1),
         Ending::Failed(Cause::Signal { name }) => {
             signal_number(name).and_then(|number| u8::try_from(128 + number).ok()).unwrap_or(1)
         }
         Ending::Failed(_) | Ending::UnknownJob => 1,
-        Ending::Interrupted => 130,
+        Ending::Interrupted | Ending::PowerCut => 130,
     }
 }
 

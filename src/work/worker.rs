@@ -1,10 +1,13 @@
 //! The loop of one worker, and when it ends.
 
 use super::bench::{Bench, Claimed};
+use super::homes::Homes;
 use super::job::Registry;
+use super::options::{Mode, Options, Summary};
 use super::runner::{Runner, Tools};
 use super::slice::Slice;
 use super::stop::{Level, Stop};
+use super::watch;
 use crate::clock::{Clock, Watch};
 use crate::error::{Kind, Result};
 use crate::log::Journal;
@@ -19,50 +22,18 @@ const PROMOTE_ROWS: usize = 500;
 const FOLD_ROWS: usize = 4_000;
 /// Under load, outcomes are folded this long after the last time.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
+/// Follow-ups that wait are looked for this often, besides when nothing else is to be done.
+const SPREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long a worker of a drain sleeps before it looks whether everything is done.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// While others hold what is ready, it is looked again this soon.
+const OTHERS_LOOK: Duration = Duration::from_secs(1);
+/// A home that always has work leaves a turn to partitions that nobody holds after this.
+const HOME_TURN: Duration = Duration::from_secs(1);
 /// A lookout that is busy for longer than this passes the post on.
 const LOOKOUT_BUSY: Duration = Duration::from_millis(5);
 /// How long to wait after an error that passes by itself.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-
-/// When a worker ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// After this long without work.
-    Linger(Duration),
-    /// When nothing is ready in any partition.
-    Drain,
-}
-
-/// What a worker is told.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Its index; partition `index` is its home.
-    pub index: u32,
-    /// How many workers there are to be.
-    pub workers: u32,
-    /// When it ends.
-    pub mode: Mode,
-    /// How long running tasks have to finish when it is told to stop.
-    pub grace: Duration,
-}
-
-/// How a worker ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summary {
-    /// It ended by itself or was told to stop; everything that it had in hand is settled or put back.
-    Ended {
-        /// Runs that it settled.
-        settled: u64,
-        /// Of them, tasks that died.
-        died: u64,
-    },
-    /// Another living process is worker `index` already.
-    Taken,
-    /// It was told to stop and a job did not let go in time: the process must end now. Nothing is charged.
-    Stuck,
-}
 
 struct Worker<'a> {
     store: &'a mut dyn Store,
@@ -70,10 +41,19 @@ struct Worker<'a> {
     clock: Clock,
     bench: Bench,
     badge: Badge,
+    homes: Homes,
     held: Option<Hold>,
+    /// The partition that was tried last.
+    last: Option<Partition>,
     settled: u64,
     folding: bool,
     busy_since: Option<Watch>,
+    /// Since when home has had work without a break.
+    home_since: Option<Watch>,
+    /// The partition of others that was worked on last.
+    taken_last: Option<Partition>,
+    /// When it was last looked whether follow-ups wait.
+    looked: Watch,
 }
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
@@ -88,44 +68,75 @@ pub fn work(
 ) -> Result<Summary> {
     let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
     store.listen(options.index)?;
+    let homes = Homes::new(options.index, options.workers, &store.plan()?);
+    let _watching = watch::start(store.watchman(Some(&badge), homes.workers()), options.stall)?;
     let (worker, body) = (options.index, badge.body().clone());
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
-    let bench = Bench { runner, tools, stop, grace: options.grace, rows: 64, died: 0 };
-    let mut worker =
-        Worker { store, options, clock, bench, badge, held: None, settled: 0, folding: false, busy_since: None };
+    let (grace, workers) = (options.grace, homes.workers());
+    let bench = Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false };
+    let mut worker = Worker {
+        store,
+        options,
+        clock,
+        bench,
+        badge,
+        homes,
+        held: None,
+        last: None,
+        settled: 0,
+        folding: false,
+        busy_since: None,
+        home_since: None,
+        taken_last: None,
+        looked: Watch::start(),
+    };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
     if released > 0 {
         log::info!("{released} parked tasks are ready again: their job is known now");
     }
     log::info!("worker starts pid={}", std::process::id());
-    let stuck = worker.run()?;
-    if stuck {
-        return Ok(Summary::Stuck);
+    if let Some(summary) = worker.run()? {
+        // The job still runs. Until the process has ended, whoever looks is to find this worker alive.
+        std::mem::forget(worker.badge);
+        return Ok(summary);
     }
     let (settled, died) = (worker.settled, worker.bench.died);
-    worker.store.retire(worker.badge)?;
+    match worker.store.retire(worker.badge) {
+        // The next look finds it dead.
+        Err(e) if e.kind() == Kind::TryAgain => log::warn!("worker ends without taking leave: {e}"),
+        other => other?,
+    }
     log::info!("worker ends settled={settled} died={died}");
     Ok(Summary::Ended { settled, died })
 }
 
 impl Worker<'_> {
-    /// The loop. Answers whether a job is stuck.
-    fn run(&mut self) -> Result<bool> {
+    /// The loop. Answers how it ends when a job does not let go.
+    fn run(&mut self) -> Result<Option<Summary>> {
         let mut idle = Watch::start();
+        self.patiently(Worker::follow)?;
         while self.bench.stop.level() == Level::GoOn {
             let step = self.patiently(Worker::step)?;
             match step {
                 Some(Step::Worked) => idle = Watch::start(),
-                Some(Step::Stuck) => return Ok(true),
+                Some(Step::Stuck(summary)) => return Ok(Some(summary)),
                 Some(Step::AllDone) if self.options.mode == Mode::Drain => break,
-                Some(Step::AllDone | Step::OthersWork) => {
+                Some(Step::AllDone | Step::OthersWork) if self.homes.is_surplus() => {
+                    log::info!("this worker is not needed any more: there are {} now", self.homes.workers());
+                    break;
+                }
+                Some(step @ (Step::AllDone | Step::OthersWork)) => {
                     let span = match self.options.mode {
                         Mode::Drain => DRAIN_LOOK,
-                        Mode::Linger(linger) if idle.left_of(linger).is_zero() => break,
-                        Mode::Linger(linger) => idle.left_of(linger),
+                        Mode::Linger(linger) => self.left_of(linger, idle)?,
                     };
+                    if span.is_zero() {
+                        break;
+                    }
+                    // Nothing tells when a partition is given back by somebody who is not told that it is wanted.
+                    let span = if matches!(step, Step::OthersWork) { span.min(OTHERS_LOOK) } else { span };
                     self.patiently(|w| w.sleep(span))?;
                 }
                 // The cause of an error is waited for.
@@ -133,9 +144,16 @@ impl Worker<'_> {
             }
         }
         self.held = None;
-        self.store.pass_lookout(self.options.workers);
+        self.store.pass_lookout(self.homes.workers());
         self.patiently(Worker::fold_all)?;
-        Ok(false)
+        Ok(None)
+    }
+
+    /// How long to stay: for `linger` after the last work and after the last tick, so that workers whom cron keeps
+    /// asking for are there all the time.
+    fn left_of(&mut self, linger: Duration, idle: Watch) -> Result<Duration> {
+        let since_tick = self.store.since_tick()?.unwrap_or(linger);
+        Ok(idle.left_of(linger).max(linger.saturating_sub(since_tick)))
     }
 
     /// Does something that may fail for a while: `None` when it did, after a pause.
@@ -158,44 +176,89 @@ impl Worker<'_> {
     }
 
     fn step(&mut self) -> Result<Step> {
+        self.store.beat();
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;
-        self.store.ring(&touched, self.options.workers);
+        self.store.ring(&touched, self.homes.workers());
         if self.bench.recover(self.store)? > 0 {
             let waiting = self.store.waiting()?;
-            self.store.ring(&waiting, self.options.workers);
+            self.store.ring(&waiting, self.homes.workers());
         }
         self.fold_when_due()?;
-        // The home partition stays held while it has work: no look at the others is needed then.
-        if let Some(hold) = self.held.take_if(|h| h.partition().index == self.options.index)
+        if self.bench.spreads || self.looked.left_of(SPREAD_AFTER).is_zero() {
+            self.spread()?;
+        }
+        // A home stays held while it has work, for a while: no look at the others is needed then.
+        if self.home_since.is_none_or(|since| !since.left_of(HOME_TURN).is_zero())
+            && let Some(hold) = self.held.take()
             && let Some(step) = self.work_on(hold)?
         {
             return Ok(step);
         }
-        let waiting = self.store.waiting()?;
-        if waiting.is_empty() {
-            return Ok(Step::AllDone);
+        self.follow()?;
+        if self.bench.stop.level() != Level::GoOn {
+            return Ok(Step::Worked);
         }
-        let home = self.options.index;
+        let waiting = self.store.waiting()?;
+        let candidates = self.in_turn(waiting)?;
+        if candidates.is_empty() {
+            return Ok(if self.spread()? { Step::Worked } else { Step::AllDone });
+        }
         let mut at_others = Vec::new();
-        let (own, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|p| p.index == home);
-        for partition in own.into_iter().chain(others) {
+        for partition in candidates {
             match self.take(partition)? {
                 Some(hold) => {
                     if let Some(step) = self.work_on(hold)? {
-                        self.store.ring(&at_others, self.options.workers);
                         return Ok(step);
                     }
                 }
                 None => at_others.push(partition),
             }
         }
-        self.store.ring(&at_others, self.options.workers);
+        // Whoever is at home there may be asleep. Only one of all looks for them: two would wake each other for ever.
+        if self.store.is_lookout() {
+            self.store.ring(&at_others, self.homes.workers());
+        }
         Ok(Step::OthersWork)
+    }
+
+    /// The partitions that have work, in the order in which they are tried: its own first, then those of others after the
+    /// one that was taken last, so that each gets its turn. When its own have had theirs, one that nobody holds comes before.
+    fn in_turn(&mut self, waiting: Vec<Partition>) -> Result<Vec<Partition>> {
+        let (own, mut others) = self.homes.order(waiting, self.last);
+        let after = others.partition_point(|p| Some(*p) <= self.taken_last);
+        others.rotate_left(after);
+        if self.home_since.take().is_some_and(|since| since.left_of(HOME_TURN).is_zero()) {
+            for at in 0..others.len() {
+                if !self.store.is_held(others[at])? {
+                    let free = others.remove(at);
+                    return Ok(std::iter::once(free).chain(own).chain(others).collect());
+                }
+            }
+        }
+        Ok(own.into_iter().chain(others).collect())
+    }
+
+    /// Takes note of an N that has changed, and of an order to stop, which counts even where no signal can be sent.
+    fn follow(&mut self) -> Result<()> {
+        if let Some(order) = self.store.stopped()?
+            && self.bench.stop.level() == Level::GoOn
+        {
+            log::info!("{} has ordered to stop", order.by_whom);
+            self.bench.stop.request();
+        }
+        let plan = self.store.plan()?;
+        if self.homes.follow(&plan) {
+            let (index, workers) = (self.options.index, self.homes.workers());
+            self.bench.tools.journal.tagged(&[("worker", &format_args!("{index}/{workers}"))]);
+            log::info!("there are {workers} workers now");
+        }
+        Ok(())
     }
 
     /// Holds a partition, giving another one back first: whoever holds two while it runs a task starves one of them.
     fn take(&mut self, partition: Partition) -> Result<Option<Hold>> {
         self.held = None;
+        self.last = Some(partition);
         let (bench, now_ms) = (&self.bench, self.clock.now_ms());
         self.store.hold(partition, &self.badge, now_ms, &|task| bench.blame(task))
     }
@@ -204,45 +267,60 @@ impl Worker<'_> {
     fn work_on(&mut self, hold: Hold) -> Result<Option<Step>> {
         self.look_after_lookout();
         let slice = self.bench.slice(self.store, &hold, &self.badge)?;
-        let at_home = hold.partition().index == self.options.index;
-        let wanted = hold.note().take_wanted();
+        let partition = hold.partition();
+        let at_home = self.homes.is_own(partition);
         match slice {
             Slice::Lost => return Ok(Some(Step::Worked)),
+            Slice::Stuck => {
+                // Until the process ends, nobody else is to run what does not let go.
+                self.held = Some(hold);
+                return Ok(Some(Step::Stuck(Summary::Stuck)));
+            }
             Slice::Settled(0) => {
                 self.busy_since = None;
-                self.held = at_home.then_some(hold);
+                self.home_since = None;
+                self.let_go(hold, at_home);
                 return Ok(None);
             }
             Slice::Settled(count) => self.settled += count as u64,
             Slice::Claimed(count, claim) => {
                 self.settled += count as u64 + 1;
-                let partition = hold.partition();
-                drop(hold);
-                self.store.ring(&[partition], self.options.workers);
-                self.store.ring_wanted(wanted, self.options.workers);
-                self.store.pass_lookout(self.options.workers);
+                self.let_go(hold, false);
+                self.store.pass_lookout(self.homes.workers());
                 return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
                     Claimed::Settled => Step::Worked,
-                    Claimed::Stuck => Step::Stuck,
+                    Claimed::Stuck => Step::Stuck(Summary::Stuck),
+                    Claimed::Overran => Step::Stuck(Summary::Overran),
                 }));
             }
         }
         if at_home {
+            self.home_since.get_or_insert_with(Watch::start);
             self.held = Some(hold);
         } else {
-            let partition = hold.partition();
-            drop(hold);
-            // Given back: whoever is at home there goes on, or whoever is idle.
-            self.store.ring(&[partition], self.options.workers);
+            self.taken_last = Some(partition);
+            self.let_go(hold, false);
         }
         Ok(Some(Step::Worked))
+    }
+
+    /// Gives a partition back (or keeps it, idle), and tells who is at home there and who has waited for it.
+    fn let_go(&mut self, hold: Hold, keep: bool) {
+        let (partition, wanted) = (hold.partition(), hold.note().take_wanted());
+        if keep {
+            self.held = Some(hold);
+            return;
+        }
+        drop(hold);
+        self.store.ring(&[partition], self.homes.workers());
+        self.store.ring_wanted(wanted, self.homes.workers());
     }
 
     /// The lookout must not be busy: others would sleep through commits for up to a second.
     fn look_after_lookout(&mut self) {
         let busy = *self.busy_since.get_or_insert_with(Watch::start);
         if self.store.is_lookout() && busy.left_of(LOOKOUT_BUSY).is_zero() {
-            self.store.pass_lookout(self.options.workers);
+            self.store.pass_lookout(self.homes.workers());
         }
     }
 
@@ -251,6 +329,15 @@ impl Worker<'_> {
             self.folding = self.store.fold(FOLD_ROWS)?.is_some_and(|folded| folded >= FOLD_ROWS / 2);
         }
         Ok(())
+    }
+
+    /// Inserts the next of the follow-ups that wait, whoever's they are; whether there were any.
+    fn spread(&mut self) -> Result<bool> {
+        self.looked = Watch::start();
+        let touched = self.store.spread()?;
+        self.bench.spreads = touched.is_some();
+        self.store.ring(touched.as_deref().unwrap_or_default(), self.homes.workers());
+        Ok(touched.is_some())
     }
 
     fn fold_all(&mut self) -> Result<()> {
@@ -284,5 +371,5 @@ enum Step {
     /// What is ready is in partitions that others hold.
     OthersWork,
     /// A job does not let go.
-    Stuck,
+    Stuck(Summary),
 }

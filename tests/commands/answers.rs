@@ -26,7 +26,7 @@ fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-const TASK_KEYS: [&str; 18] = [
+const TASK_KEYS: [&str; 19] = [
     "attempt",
     "cause",
     "codec",
@@ -37,6 +37,7 @@ const TASK_KEYS: [&str; 18] = [
     "job",
     "max_attempts",
     "param",
+    "parent",
     "partition",
     "priority",
     "result",

@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 /// What works with a database, and what only looks.
 const WORK: [&[&str]; 4] = [&["migrate"], &["tick"], &["drain"], &["work", "--index", "0", "--drain"]];
@@ -121,6 +122,46 @@ fn an_application_s_database_is_changed_by_nothing_but_work() {
 }
 
 #[test]
+fn looking_at_a_foreign_database_changes_nothing_and_makes_nothing_beside_it() {
+    let words = "CREATE TABLE users (name); INSERT INTO users VALUES ('ann')";
+    for mode in ["DELETE", "WAL", "left by a crash", "open elsewhere"] {
+        let here = Installation::empty();
+        let file = here.path("rowmill.db");
+        let wal = if mode == "DELETE" { "DELETE" } else { "WAL" };
+        let other = Connection::open(here.path("other.db")).unwrap();
+        other.query_row(&format!("PRAGMA journal_mode = {wal}"), [], |_| Ok(())).unwrap();
+        other.execute_batch(words).unwrap();
+        if mode == "left by a crash" {
+            // Its last commits are in its log alone, and nobody has it open.
+            fs::copy(here.path("other.db"), &file).unwrap();
+            fs::copy(here.path("other.db-wal"), here.path("rowmill.db-wal")).unwrap();
+            drop(other);
+        } else {
+            drop(other);
+            fs::rename(here.path("other.db"), &file).unwrap();
+        }
+        let application = (mode == "open elsewhere").then(|| {
+            let conn = Connection::open(&file).unwrap();
+            conn.execute_batch("INSERT INTO users VALUES ('bob')").unwrap();
+            conn
+        });
+        let before = contents(&here);
+        refused(&here, &LOOK, 2, "has no tables of Rowmill's", "`rowmill migrate` makes them");
+        assert_eq!(contents(&here), before, "{mode}");
+        drop(application);
+    }
+}
+
+/// What is in the folder, without the logs and without SQLite's shared memory, which is no part of a database.
+fn contents(here: &Installation) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(here.folder()).unwrap().map(Result::unwrap);
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<String> = entries.map(name).filter(|n| n != "logs" && !n.ends_with("-shm")).collect();
+    names.sort();
+    names.into_iter().map(|n| (n.clone(), fs::read(here.path(&n)).unwrap_or_default())).collect()
+}
+
+#[test]
 fn a_newer_or_other_version_is_left_alone() {
     let here = Installation::new("");
     execute(&here.path("rowmill.db"), "INSERT INTO rowmill_migration (version, checksum) VALUES (2, 5)");
@@ -147,13 +188,15 @@ fn many_at_once_make_one_database() {
 fn a_folder_that_may_not_be_written_to_is_said() {
     let here = Installation::empty();
     // Root may write anywhere, so another user is asked to, with a copy of the program that it may run.
-    fs::copy(env!("CARGO_BIN_EXE_rowmill"), here.path("rowmill")).unwrap();
+    let mut copy = Command::new("cp");
+    copy.args([env!("CARGO_BIN_EXE_rowmill"), "rowmill"]).current_dir(here.folder());
+    to_its_end(copy).well();
     fs::create_dir(here.path("closed")).unwrap();
     here.write("closed/rowmill.toml", "");
     fs::set_permissions(here.path("closed"), fs::Permissions::from_mode(0o555)).unwrap();
     fs::set_permissions(here.folder(), fs::Permissions::from_mode(0o755)).unwrap();
     let call = |args: &[&str]| {
-        let mut command = std::process::Command::new(here.path("rowmill"));
+        let mut command = Command::new(here.path("rowmill"));
         command.args(args).current_dir(here.path("closed")).env_remove("ROWMILL_DATABASE");
         if rustix::process::geteuid().is_root() {
             command.uid(65_534).gid(65_534);
@@ -167,8 +210,8 @@ fn a_folder_that_may_not_be_written_to_is_said() {
     complains(
         &to_its_end(call(&["migrate"])),
         1,
-        "rowmill.db-run: Permission denied",
-        "this user must be able to write there",
+        "rowmill.db: Permission denied",
+        "this user must be able to write to the folder of the database",
     );
     complains(&to_its_end(call(&["init"])), 1, "cannot write ./scripts/hello: Permission denied", "rowmill init DIR");
     assert_eq!(fs::read_dir(here.path("closed")).unwrap().count(), 1);

@@ -23,7 +23,7 @@ fn what_is_not_said_has_a_default() {
     let mut wanted = json!({
         "id": 1, "job": "noop", "param": "", "codec": "json", "priority": 0, "status": "ready", "attempt": 0,
         "max_attempts": null, "run_at": null, "unique_key": null, "started_at": null, "finished_at": null,
-        "worker": null, "result": null, "error": null, "cause": null, "partition": 1,
+        "worker": null, "result": null, "error": null, "cause": null, "parent": null, "partition": 1,
     });
     wanted["created_at"] = row["created_at"].clone();
     assert_eq!(row, wanted);
@@ -54,6 +54,43 @@ fn params_come_by_argument_file_and_standard_input() {
         row(&here, &["echo", "--codec", "bincode", "--param-file", "bytes"])["param"],
         json!({ "hex": "00ff0a" })
     );
+}
+
+#[test]
+fn a_form_is_looked_at_before_it_is_taken() {
+    let here = Installation::new("");
+    let param = "uid=4&uids%5B%5D=6&uids[]=34&";
+    assert_eq!(row(&here, &["echo", param, "--codec", "form"])["param"], param);
+    here.run(&["drain"]).well();
+    assert_eq!(here.json(&["task", "1"])["result"], "{\"uid\":\"4\",\"uids\":[\"6\",\"34\"]}");
+    let said = here.run(&["enqueue", "echo", "uid=4&uids[=6", "--codec", "form"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.err.contains("`uids[` has a `[` that nothing closes\nhint: a form is what PHP's"), "{}", said.err);
+}
+
+#[test]
+fn a_param_that_cannot_be_read_parks_its_row_with_words() {
+    let here = Installation::new("");
+    let bytes = if cfg!(feature = "bincode") {
+        "param is not what the job takes: 1 bytes are left over"
+    } else {
+        "this program reads no bincode params: it was built without the feature `bincode`"
+    };
+    let rows = [
+        ("form", "a=1", "param is not what the job takes: invalid type: map, expected u64"),
+        ("text", "soon", "param is not what the job takes: invalid type: string \"soon\", expected u64"),
+        ("bincode", "\u{1}\u{1}", bytes),
+    ];
+    for (codec, param, words) in rows {
+        let id = here.run(&["enqueue", "sleep", param, "--codec", codec]).well();
+        here.run(&["drain"]);
+        let row = here.json(&["task", id.trim()]);
+        let seen = ["status", "cause", "error", "attempt"].map(|key| row[key].clone());
+        assert_eq!(seen, [json!("parked"), json!("undecodable"), json!(words), json!(0)]);
+    }
+    assert_eq!(row(&here, &["sleep", "1", "--codec", "text"])["status"], "ready");
+    here.run(&["drain"]);
+    assert_eq!(here.json(&["task", "4"])["status"], "done");
 }
 
 #[test]

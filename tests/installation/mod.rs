@@ -20,7 +20,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -36,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Installation {
     dir: TempDir,
+    program: PathBuf,
 }
 
 /// What a command said, and how it ended.
@@ -58,15 +58,26 @@ impl Said {
 impl Installation {
     /// A folder with nothing in it.
     pub(crate) fn empty() -> Installation {
-        Installation { dir: tempfile::Builder::new().prefix("rowmill-e2e-").tempdir().unwrap() }
+        Installation::empty_of(Path::new(env!("CARGO_BIN_EXE_rowmill")))
+    }
+
+    /// The same, to be used with another program.
+    fn empty_of(program: &Path) -> Installation {
+        let dir = tempfile::Builder::new().prefix("rowmill-e2e-").tempdir().unwrap();
+        Installation { dir, program: program.to_path_buf() }
+    }
+
+    /// A folder with this configuration, and its database, for a program with jobs of its own.
+    pub(crate) fn of(program: &Path, config: &str) -> Installation {
+        let installation = Installation::empty_of(program);
+        installation.write("rowmill.toml", config);
+        installation.run(&["migrate"]).well();
+        installation
     }
 
     /// A folder with this configuration, and its database.
     pub(crate) fn new(config: &str) -> Installation {
-        let installation = Installation::empty();
-        installation.write("rowmill.toml", config);
-        installation.run(&["migrate"]).well();
-        installation
+        Installation::of(Path::new(env!("CARGO_BIN_EXE_rowmill")), config)
     }
 
     /// The folder, behind all links.
@@ -85,11 +96,15 @@ impl Installation {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Writes a script job of this name, for `/bin/sh`.
+    /// Writes a script job of this name, for `/bin/sh`. Another process writes it: a file that this one has open for
+    /// writing, if only in a child that another test is just starting, cannot be executed.
     pub(crate) fn script(&self, name: &str, text: &str) {
-        let name = format!("scripts/{name}");
-        self.write(&name, &format!("#!/bin/sh\n{text}"));
-        fs::set_permissions(self.path(&name), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = self.path("scripts").join(name);
+        fs::create_dir_all(self.path("scripts")).unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(path);
+        command.stdin(holding(&format!("#!/bin/sh\n{text}")));
+        to_its_end(command).well();
     }
 
     /// A file's text; empty while there is none.
@@ -99,7 +114,7 @@ impl Installation {
 
     /// The program, to be called in the folder.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rowmill"));
+        let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.folder()).env_remove("ROWMILL_DATABASE").stdin(Stdio::null());
         command
     }
@@ -113,11 +128,8 @@ impl Installation {
     /// Calls the program with this on its standard input.
     #[track_caller]
     pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Said {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(input.as_bytes()).unwrap();
-        file.rewind().unwrap();
         let mut command = self.command(args);
-        command.stdin(file);
+        command.stdin(holding(input));
         to_its_end(command)
     }
 
@@ -290,6 +302,14 @@ pub(crate) fn to_its_end(mut command: Command) -> Said {
     command.stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
     let code = Running::start(&mut command).code();
     Said { code, out: text(out), err: text(err) }
+}
+
+/// A file without a name that holds this, to be read from its beginning.
+fn holding(text: &str) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    file
 }
 
 fn text(mut file: File) -> String {

@@ -10,11 +10,22 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// Whether an executable of this name is there. See [`that`] for what happens otherwise.
 #[track_caller]
 pub(crate) fn tool(name: &str) -> bool {
     that(find(name).is_some(), name, "install it, or run tests/run")
+}
+
+/// Whether a language that is there has something that does not come with it: `probe`, in that language, ends well where
+/// it has. `tests/run` knows it by the same name.
+#[track_caller]
+pub(crate) fn extension(name: &str, language: &str, probe: &str) -> bool {
+    let mut command = Command::new(language);
+    command.args([if language == "php" { "-r" } else { "-e" }, probe]);
+    let there = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    that(there.is_ok_and(|status| status.success()), name, "install it, or run tests/run")
 }
 
 /// Whether the test can go on. Otherwise says that it is left out, for want of `what` and with a hint, or fails when

@@ -98,3 +98,39 @@ fn a_drain_whose_workers_are_killed_says_that_work_remains() {
     assert_eq!(drain.code(), Some(75));
     assert_eq!(here.lines("ended with signal: 9"), 2);
 }
+
+#[test]
+fn whoever_has_lost_its_hold_settles_nothing() {
+    let here = Installation::new("workers = 1\n");
+    here.script("hold", "echo run >> runs\nuntil [ -e go ]; do sleep 0.02; done\n");
+    here.insert(1, "hold", "");
+    let mut worker = here.start(&["work", "--index", "0", "--drain"]);
+    let runs = || here.read("runs").lines().count();
+    within(BOUND, "the job to start", || (runs() == 1).then_some(()));
+    // What another holder does first; here it dies at once, so that the row is left to whoever comes.
+    here.sql().execute("UPDATE rowmill_partition SET epoch = epoch + 1", []).unwrap();
+    here.write("go", "");
+    assert_eq!(worker.code(), Some(0));
+    assert_eq!((runs(), here.count("status = 'done' AND attempt = 1")), (2, 1), "the late outcome does not count");
+    assert_eq!(here.lines("partition 0 has a new holder; 1 runs settle nothing"), 1);
+}
+
+#[test]
+fn a_script_goes_with_its_worker_and_runs_again() {
+    let here = Installation::new("workers = 1\n");
+    here.script("hold", "[ -e go ] && exit 0\necho $$ > pid\nexec sleep 600\n");
+    here.insert(1, "hold", "");
+    let worker = here.start(&["work", "--index", "0"]);
+    let pid: i32 = within(BOUND, "the job to start", || here.read("pid").strip_suffix('\n')?.parse().ok());
+    assert!(alive(pid));
+    signal(worker.pid(), Signal::KILL);
+    within(BOUND, "the script to end", || (!alive(pid)).then_some(()));
+    assert!(
+        here.truth() == statuses([("running", 1)]) || here.truth() == statuses([("ready", 1)]),
+        "{:?}",
+        here.truth()
+    );
+    here.write("go", "");
+    here.run(&["drain"]).well();
+    assert_eq!(here.count("status = 'done' AND attempt = 2"), 1, "the attempt that died is charged");
+}

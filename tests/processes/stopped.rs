@@ -58,6 +58,19 @@ fn told_twice_it_breaks_off_and_puts_back() {
 }
 
 #[test]
+fn told_twice_it_drops_a_job_that_sleeps() {
+    let here = Installation::new("workers = 1\n");
+    here.insert(1, "sleep", "600000");
+    let mut worker = here.start(&["work", "--index", "0"]);
+    let held = || here.sql().query_row("SELECT count(*) FROM rowmill_partition", [], |r| r.get::<_, i64>(0)).unwrap();
+    within(BOUND, "the worker to hold its partition", || (held() == 1).then_some(()));
+    terminate(worker.pid());
+    terminate(worker.pid());
+    assert_eq!(worker.code(), Some(0));
+    assert_eq!((here.queue(), here.count("attempt = 0")), (statuses([("ready", 1)]), 1));
+}
+
+#[test]
 fn an_idle_worker_goes_at_once() {
     let here = Installation::new("workers = 2\n");
     here.run(&["tick"]).well();

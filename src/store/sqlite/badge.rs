@@ -1,7 +1,7 @@
 //! Worker processes: their liveness locks, and the incarnation that each has in the database.
 
 use super::identity::{self, Identity, this_boot};
-use super::{Sqlite, body, lock};
+use super::{Sqlite, body, lock, pulse};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Badge, Body, Lock, WorkerInfo};
@@ -21,6 +21,7 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", serde_json::json!({ "pid": own.pid, "started_at": now_ms }))?;
+    pulse::begin(&store.run, index, own.pid, own.pid_start)?;
     for earlier in incarnations_of(store, index)? {
         body::end(&store.run, earlier)?;
     }
@@ -55,13 +56,21 @@ pub(super) fn retire(store: &mut Sqlite, badge: Badge) -> Result<()> {
     })
 }
 
-/// The worker processes of this boot, with descriptors that become readable when they end.
-pub(super) fn watch_all(conn: &Connection) -> Result<Vec<OwnedFd>> {
-    let all = "SELECT pid, pid_start FROM rowmill_worker WHERE boot = ?1";
+/// The worker processes of this boot: of the living, descriptors that become readable when they end; of those that have
+/// ended without taking leave, their incarnations.
+pub(super) fn watch_all(conn: &Connection) -> Result<(Vec<OwnedFd>, Vec<i64>)> {
+    let all = "SELECT incarnation, pid, pid_start FROM rowmill_worker WHERE boot = ?1";
     let mut query = conn.prepare_cached(all)?;
-    let rows = query.query_map([this_boot()?], |r| Ok((r.get(0)?, r.get(1)?)))?;
-    let rows = rows.collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-    Ok(rows.into_iter().filter_map(|(pid, pid_start)| identity::watch(pid, Some(pid_start))).collect())
+    let rows = query.query_map([this_boot()?], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let (mut living, mut gone) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (incarnation, pid, pid_start) = row?;
+        match identity::watch(pid, Some(pid_start)) {
+            Some(process) => living.push(process),
+            None => gone.push(incarnation),
+        }
+    }
+    Ok((living, gone))
 }
 
 /// How a worker process of the database stands.

@@ -6,7 +6,7 @@
 //! with doubling pauses. All others look once a second, and so nothing hangs when a lookout dies.
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
-use super::{badge, identity, lock};
+use super::{badge, identity, lock, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
 use crate::store::Woken;
@@ -56,6 +56,8 @@ struct Lookout {
     /// The other workers: readable when they end, so that what they had in hand is seen to at once.
     peers: Vec<OwnedFd>,
     peers_since: Option<Watch>,
+    /// The dead of the last look, about whom the worker loop knows.
+    gone: Vec<i64>,
 }
 
 impl Bell {
@@ -78,6 +80,22 @@ impl Bell {
         self.lookout.is_some()
     }
 
+    /// Rings for the home workers of `partitions`; where one does not listen, for the next one that does. Never for
+    /// itself: whoever rings is awake.
+    pub(super) fn ring(&self, run: &Path, partitions: &[Partition], workers: u32) {
+        let workers = workers.max(1);
+        let own = self.socket.as_ref().map(|_| self.index);
+        let mut rung: Vec<u32> = Vec::new();
+        for partition in partitions {
+            let home = partition.index % workers;
+            if rung.contains(&home) || own == Some(home) {
+                continue;
+            }
+            let around = (0..workers).map(|step| (home + step) % workers).filter(|index| own != Some(*index));
+            rung.extend(around.into_iter().find(|index| rung.contains(index) || ring_one(run, *index)));
+        }
+    }
+
     pub(super) fn pass_lookout(&mut self, run: &Path, workers: u32) {
         if self.lookout.take().is_some() {
             for index in (0..workers).filter(|i| *i != self.index) {
@@ -94,12 +112,24 @@ impl Bell {
         stop: BorrowedFd<'_>,
     ) -> Result<Woken> {
         let watch = Watch::start();
-        if !self.spread.is_zero() && self.wait(self.spread.min(span), stop, false)? == Ear::Stop {
-            return Ok(Woken::Stopped);
+        if !self.spread.is_zero() {
+            match self.wait(self.spread.min(span), stop, false)? {
+                Ear::Stop => return Ok(Woken::Stopped),
+                // Heard once is heard: the wait has emptied the socket.
+                Ear::Socket | Ear::Peer => {
+                    self.spread = Duration::ZERO;
+                    return Ok(Woken::Rung);
+                }
+                Ear::OtherLookout => self.other_lookout = None,
+                Ear::Log | Ear::Nothing => {}
+            }
         }
         let mut look_again = LOOK;
         loop {
-            self.look_for_peers(conn)?;
+            pulse::beat();
+            if self.look_for_peers(conn)? {
+                return Ok(Woken::Rung);
+            }
             let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
             if std::mem::replace(&mut self.seen, version) != version {
                 let close_together = watch.elapsed() < SPREAD * 4;
@@ -145,7 +175,7 @@ impl Bell {
         // Read by the others, who would only look a second later if it could not be written.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         self.other_lookout = None;
-        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None });
+        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None, gone: Vec::new() });
         true
     }
 
@@ -156,15 +186,18 @@ impl Bell {
         }
     }
 
-    /// The lookout looks once a second who the other workers are.
-    fn look_for_peers(&mut self, conn: &Connection) -> Result<()> {
-        if let Some(lookout) = &mut self.lookout
-            && lookout.peers_since.is_none_or(|since| since.left_of(LOOK).is_zero())
-        {
-            lookout.peers = badge::watch_all(conn)?;
-            lookout.peers_since = Some(Watch::start());
+    /// The lookout looks once a second who the other workers are. Whether one has died whom nobody watched: it may have
+    /// come and gone between two looks.
+    fn look_for_peers(&mut self, conn: &Connection) -> Result<bool> {
+        let Some(lookout) = &mut self.lookout else { return Ok(false) };
+        if lookout.peers_since.is_some_and(|since| !since.left_of(LOOK).is_zero()) {
+            return Ok(false);
         }
-        Ok(())
+        let (living, gone) = badge::watch_all(conn)?;
+        let news = gone.iter().any(|incarnation| !lookout.gone.contains(incarnation));
+        (lookout.peers, lookout.gone) = (living, gone);
+        lookout.peers_since = Some(Watch::start());
+        Ok(news)
     }
 
     fn wait(&mut self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {
@@ -219,23 +252,6 @@ enum Ear {
     Peer,
     OtherLookout,
     Nothing,
-}
-
-/// Rings for the home workers of `partitions`; where one does not listen, for the next one that does.
-pub(super) fn ring(run: &Path, partitions: &[Partition], workers: u32) {
-    let workers = workers.max(1);
-    let mut rung: Vec<u32> = Vec::new();
-    for partition in partitions {
-        let home = partition.index % workers;
-        if rung.contains(&home) {
-            continue;
-        }
-        if let Some(one) =
-            (0..workers).map(|step| (home + step) % workers).find(|i| rung.contains(i) || ring_one(run, *i))
-        {
-            rung.push(one);
-        }
-    }
 }
 
 /// Rings for the workers whose bit (index mod 64) is set.

@@ -6,7 +6,7 @@
 
 use crate::clock::Watch;
 use crate::error::{Error, Result};
-use crate::store::sqlite::lock;
+use crate::store::sqlite::{lock, pulse};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock, fstat, stat};
 use rustix::io::Errno;
@@ -47,6 +47,7 @@ pub(super) fn end(run: &Path, incarnation: i64) -> Result<()> {
         if left.is_zero() {
             return Err(Error::try_again(format!("processes of dead worker process {incarnation} do not end")));
         }
+        pulse::beat();
         for pid in holders(&file)? {
             kill(pid, left);
         }

@@ -4,11 +4,14 @@
 //! task first takes the claim away; whoever finds it gone has lost. So a worker that was taken for dead settles nothing.
 
 use super::badge::{Standing, standing};
+use super::company::{self, Failure};
+use super::history::Tally;
 use super::settle::{self, Row};
-use super::{Sqlite, body};
-use crate::error::Result;
-use crate::store::{Badge, Claim, Claiming, Ended, Hold, LostClaim, Verdict};
-use crate::task::{Right, Settlement, Task};
+use super::{Sqlite, body, look, timer};
+use crate::clock::Millis;
+use crate::error::{Error, Result};
+use crate::store::{Badge, Claim, Claiming, Ended, Hold, LastWord, LostClaim, Verdict};
+use crate::task::{Cause, Delivery, Ending, Right, Settlement, Task};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 pub(super) fn claim(
@@ -18,13 +21,14 @@ pub(super) fn claim(
     right: &Right,
     attempts_charged: u32,
     started_at: i64,
+    delivery: Delivery,
 ) -> Result<Claiming> {
-    store.write(|tx| {
+    let write = |tx: &Transaction<'_>| {
         if !settle::is_held(tx, hold)? {
             return Ok(Claiming::Lost);
         }
-        let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at) VALUES (?1, ?2, ?3)";
-        tx.prepare_cached(new)?.execute(params![right.id, badge.incarnation, started_at])?;
+        let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery) VALUES (?1, ?2, ?3, ?4)";
+        tx.prepare_cached(new)?.execute(params![right.id, badge.incarnation, started_at, delivery.word()])?;
         // A row that was cancelled or deleted meanwhile stays so; its claim only fences the settlement that will say it.
         if let Row::Here { .. } = settle::take_key(tx, right)? {
             let run = "UPDATE queue SET status = 'running', attempt = ?2, started_at = ?3, worker = ?4, error = NULL,
@@ -38,37 +42,95 @@ pub(super) fn claim(
             worker: badge.index,
             attempts_charged,
         }))
+    };
+    match delivery {
+        Delivery::AtLeastOnce => store.write(write),
+        Delivery::AtMostOnce => store.write_for_good(write),
+    }
+}
+
+pub(super) fn last_word(store: &mut Sqlite, claim: &Claim, word: LastWord) -> Result<()> {
+    let (timeout_ms, interrupted) = match word {
+        LastWord::TimedOut { after_ms } => (Some(after_ms), false),
+        LastWord::Interrupted => (None, true),
+    };
+    store.write(|tx| {
+        let say = "UPDATE rowmill_claim SET timeout_ms = ?3, interrupted = ?4 WHERE id = ?1 AND incarnation = ?2";
+        tx.prepare_cached(say)?.execute(params![claim.id, claim.incarnation, timeout_ms, interrupted])?;
+        Ok(())
     })
 }
 
 pub(super) fn settle_claim(store: &mut Sqlite, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
-    store.write(|tx| {
-        let take = "DELETE FROM rowmill_claim WHERE id = ?1 AND incarnation = ?2";
-        if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
-            return Ok(None);
+    let Some(company) = &ended.company else { return store.write(|tx| settle_in(tx, claim, ended)) };
+    company::guarded(store, |store, guard| {
+        let mut refused = None;
+        let settled = store.write(|tx| {
+            let verdict = settle_in(tx, claim, ended)?;
+            if verdict == Some(Verdict::Written)
+                && let Err(failure) = company::bring(tx, guard, claim.id, company)
+            {
+                // It settles nothing then, and the claim stands.
+                return Err(match failure {
+                    Failure::Grave(e) => e,
+                    Failure::Refused(why) => {
+                        let e = Error::failed(&why);
+                        refused = Some(why);
+                        e
+                    }
+                });
+            }
+            Ok(verdict)
+        });
+        match refused {
+            Some(why) => Ok(Some(Verdict::Refused(why))),
+            None => settled,
         }
-        let status: Option<String> = tx
-            .prepare_cached("SELECT status FROM queue WHERE id = ?1")?
-            .query_row([claim.id], |r| r.get(0))
-            .optional()?;
-        match status.as_deref() {
-            Some("running") => {}
-            Some("cancelled") => return Ok(Some(Verdict::Cancelled)),
-            _ => return Ok(Some(Verdict::Gone)),
-        }
-        match ended.settlement {
-            Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None)?,
-            Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(crate::task::Cause::WorkerDied))?,
-            _ => settle::write_row(tx, claim.id, claim.worker, ended, None)?,
-        }
-        Ok(Some(Verdict::Written))
     })
 }
 
-/// Makes a running row ready again.
-fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<crate::task::Cause>) -> Result<()> {
-    let priority = tx.prepare_cached("SELECT priority FROM queue WHERE id = ?1")?.query_row([id], |r| r.get(0))?;
-    super::timer::make_ready(tx, &super::plan(tx)?, id, priority)?;
+fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
+    let take = "DELETE FROM rowmill_claim WHERE id = ?1 AND incarnation = ?2";
+    if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
+        return Ok(None);
+    }
+    let look = "SELECT status, coalesce(run_at, 0), job FROM queue WHERE id = ?1";
+    let row = tx
+        .prepare_cached(look)?
+        .query_row([claim.id], |r| Ok((r.get::<_, String>(0)?, r.get(1)?, look::text_of(r, 2)?.unwrap_or_default())));
+    let (status, run_at, job) = row.optional()?.unwrap_or_default();
+    match status.as_str() {
+        "running" => {}
+        "cancelled" => return Ok(Some(Verdict::Cancelled)),
+        _ => return Ok(Some(Verdict::Gone)),
+    }
+    let now_ms = ended.finished_at_ms;
+    match ended.settlement {
+        Settlement::Untouched => put_back(tx, claim.id, claim.attempts_charged, None, now_ms)?,
+        Settlement::Suspect { attempt } => put_back(tx, claim.id, attempt, Some(Cause::WorkerDied), now_ms)?,
+        // Whenever it began is past: a time that lies ahead is one to which an application put it off meanwhile.
+        _ => settle::write_row(tx, claim.id, claim.worker, ended, Some(run_at))?,
+    }
+    if let Settlement::Parked { .. } = ended.settlement {
+        // The claim has charged an attempt that never was.
+        let uncharge = "UPDATE queue SET attempt = ?2 WHERE id = ?1";
+        tx.prepare_cached(uncharge)?.execute(params![claim.id, claim.attempts_charged])?;
+    }
+    let mut tally = Tally::default();
+    tally.add(&job, ended);
+    tally.write(tx)?;
+    Ok(Some(Verdict::Written))
+}
+
+/// Makes a running row ready again, or delayed when an application has put it off meanwhile.
+fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>, now_ms: Millis) -> Result<()> {
+    let look = "SELECT priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
+    let (priority, run_at) = tx.prepare_cached(look)?.query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    if run_at > now_ms {
+        timer::make_delayed(tx, id, run_at)?;
+    } else {
+        timer::make_ready(tx, &super::plan(tx)?, id, priority)?;
+    }
     let say = "UPDATE queue SET attempt = ?2, error = ?3, cause = ?4 WHERE id = ?1";
     let (text, word) = (cause.as_ref().map(|c| c.text()), cause.as_ref().map(|c| c.word()));
     tx.prepare_cached(say)?.execute(params![id, attempt, text, word])?;
@@ -91,7 +153,8 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
             Standing::PowerCut => true,
         };
         body::end(&store.run, incarnation)?;
-        let claims = "SELECT c.id, q.job, q.codec, q.priority, q.attempt, q.max_attempts, c.claimed_at
+        let claims = "SELECT c.id, q.job, q.codec, q.priority, q.attempt, q.max_attempts, c.claimed_at,
+                             c.delivery, c.timeout_ms, c.interrupted
                         FROM rowmill_claim c LEFT JOIN queue q ON q.id = c.id WHERE c.incarnation = ?1";
         let mut query = store.conn.prepare_cached(claims)?;
         let mut rows = query.query([incarnation])?;
@@ -109,7 +172,15 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
                 careful: true,
             };
             let claim = Claim { id, incarnation, worker, attempts_charged };
-            lost.push(LostClaim { task, claim, started_at_ms: r.get(6)?, power_cut });
+            let ending = match (r.get(8)?, r.get::<_, Option<bool>>(9)?) {
+                (Some(after_ms), _) => Ending::Failed(Cause::Timeout { after_ms }),
+                (None, Some(true)) => Ending::Interrupted,
+                _ if power_cut => Ending::PowerCut,
+                _ => Ending::Failed(Cause::WorkerDied),
+            };
+            // A word that is not known is taken for the careful one.
+            let delivery = Delivery::from_word(&r.get::<_, String>(7)?).unwrap_or(Delivery::AtMostOnce);
+            lost.push(LostClaim { task, claim, started_at_ms: r.get(6)?, ending, delivery });
         }
     }
     Ok(lost)

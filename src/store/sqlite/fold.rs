@@ -6,10 +6,11 @@
 use super::{Sqlite, lock};
 use crate::error::Result;
 use rusqlite::{Transaction, params};
-use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens, stat};
-use std::time::Duration;
 
-const LOCK: &str = "fold";
+/// The lock of whoever folds.
+pub(super) const LOCK: &str = "fold";
+/// The results that one transaction folds are about this long together, in bytes.
+const FOLD_BYTES: usize = 8 << 20;
 
 /// A fresh outcome.
 struct Fresh {
@@ -29,19 +30,8 @@ pub(super) fn fold(store: &mut Sqlite, limit: usize) -> Result<Option<usize>> {
         true => 0,
         false => store.write_without_triggers(|tx| fold_some(tx, limit))?,
     };
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    // Only a hint for whoever asks how long ago it was.
-    let _ = futimens(&file, &Timestamps { last_access: now, last_modification: now });
+    lock::touch(&file);
     Ok(Some(folded))
-}
-
-pub(super) fn since_fold(store: &mut Sqlite) -> Result<Option<Duration>> {
-    let Ok(file) = stat(store.run.join(LOCK)) else { return Ok(None) };
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    let past = nanos(now.tv_sec, now.tv_nsec) - nanos(file.st_mtime, file.st_mtime_nsec as i64);
-    // A clock that was set back makes the last time lie ahead: then it is time to fold.
-    Ok(u64::try_from(past).ok().map(Duration::from_nanos))
 }
 
 /// The partitions that have fresh outcomes: one key read for each.
@@ -55,20 +45,26 @@ fn fresh_partitions(conn: &rusqlite::Connection) -> Result<Vec<(i64, i64)>> {
 fn fold_some(tx: &Transaction<'_>, limit: usize) -> Result<usize> {
     let partitions = fresh_partitions(tx)?;
     let share = (limit / partitions.len().max(1)).max(16);
+    let share_bytes = FOLD_BYTES / partitions.len().max(1);
     let mut fresh = Vec::with_capacity(limit);
     let mut bound = i64::MAX;
     let read = "SELECT id, attempt, started_at, finished_at, worker, result FROM rowmill_settled
                  WHERE generation = ?1 AND partition = ?2 ORDER BY id LIMIT ?3";
     for (generation, partition) in &partitions {
-        let before = fresh.len();
+        let (before, mut bytes) = (fresh.len(), 0);
         let mut query = tx.prepare_cached(read)?;
         let mut rows = query.query(params![generation, partition, share as i64])?;
         while let Some(r) = rows.next()? {
             let (id, attempt, started_at) = (r.get(0)?, r.get(1)?, r.get(2)?);
-            fresh.push(Fresh { id, attempt, started_at, finished_at: r.get(3)?, worker: r.get(4)?, result: r.get(5)? });
+            let result: Option<Vec<u8>> = r.get(5)?;
+            bytes += result.as_ref().map_or(0, Vec::len);
+            fresh.push(Fresh { id, attempt, started_at, finished_at: r.get(3)?, worker: r.get(4)?, result });
+            if bytes > share_bytes {
+                break;
+            }
         }
         // A partition that may have more than was read bounds the ids for all, so that none is passed over.
-        if fresh.len() - before == share {
+        if fresh.len() - before == share || bytes > share_bytes {
             bound = bound.min(fresh[fresh.len() - 1].id);
         }
     }

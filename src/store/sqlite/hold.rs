@@ -3,8 +3,9 @@
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing.
 
+use super::history::Tally;
 use super::notes::Notes;
-use super::{Sqlite, body, lock, settle};
+use super::{Sqlite, body, lock, pause, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -16,6 +17,11 @@ use std::sync::Arc;
 /// A batch ends when the params in it pass this together, in bytes.
 const BATCH_BYTES: usize = 8 << 20;
 
+/// The name of a partition's lock.
+pub(super) fn partition_lock(partition: Partition) -> String {
+    format!("partition-{}-{}", partition.generation, partition.index)
+}
+
 pub(super) fn hold(
     store: &mut Sqlite,
     partition: Partition,
@@ -23,7 +29,7 @@ pub(super) fn hold(
     now_ms: Millis,
     blame: &dyn Fn(&Task) -> Settlement,
 ) -> Result<Option<Hold>> {
-    let name = format!("partition-{}-{}", partition.generation, partition.index);
+    let name = partition_lock(partition);
     let Some(file) = lock::try_lock(&store.run, &name)? else {
         // Somebody holds it: the note says so to the holder. A file that is gone is held by nobody we could tell.
         if let Ok(file) = File::options().read(true).write(true).open(store.run.join(&name)) {
@@ -80,6 +86,11 @@ fn charge(
     let mut rows = query.query(params![partition.generation, partition.index, id])?;
     let Some(row) = rows.next()? else { return Ok(()) };
     let task = read_task(row, id)?;
+    // A suspect's run is claimed before it begins and never noted: the note is of the run that made it one, and that was
+    // charged when its claim was recovered.
+    if task.careful {
+        return Ok(());
+    }
     let (priority, keyed) = (row.get(0)?, row.get(7)?);
     let settlement = blame(&task);
     log::warn!("task {id} ({}) ran when its worker died; it is {} now", task.job, settlement.word());
@@ -89,26 +100,39 @@ fn charge(
         tx.prepare_cached(charge)?.execute(params![id, attempt, cause.text(), cause.word()])?;
         return Ok(());
     }
-    let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms };
-    settle::take_key(tx, &Right { partition, priority, id, keyed })?;
-    settle::write_row(tx, id, badge.index, &ended, None)
+    let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
+    let job = task.job.as_str().into();
+    let mut tally = Tally::default();
+    tally.add(&task.job, &ended);
+    settle::take_key(tx, &Right { partition, priority, id, keyed, job })?;
+    settle::write_row(tx, id, badge.index, &ended, None)?;
+    tally.write(tx)
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
     let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
-                       q.cause
+                       q.cause, q.status IS 'ready'
                   FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
                  WHERE r.generation = ?1 AND r.partition = ?2
                  ORDER BY r.priority DESC, r.id LIMIT ?3";
+    let paused = pause::jobs(&store.conn)?;
     let mut query = store.conn.prepare_cached(next)?;
     let partition = hold.partition;
     let mut rows = query.query(params![partition.generation, partition.index, limit as i64])?;
     let mut batch = Batch::default();
+    let mut names = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)? };
-        if row.get_ref(2)?.as_str_or_null().unwrap_or_default().is_none() {
+        let name = row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
+        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+        let job = shared(&mut names, &String::from_utf8_lossy(name));
+        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)?, job };
+        if !row.get::<_, bool>(9)? {
             batch.orphans.push(right);
+            continue;
+        }
+        if paused.iter().any(|paused| **paused == *right.job) {
+            batch.paused.push(right);
             continue;
         }
         let task = read_task(row, right.id)?;
@@ -121,12 +145,24 @@ pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Bat
     Ok(batch)
 }
 
+/// One copy of each name in a batch, which has few.
+fn shared(names: &mut Vec<Arc<str>>, name: &str) -> Arc<str> {
+    if let Some(known) = names.iter().rev().find(|known| ***known == *name) {
+        return Arc::clone(known);
+    }
+    let new: Arc<str> = name.into();
+    names.push(Arc::clone(&new));
+    new
+}
+
 fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {
     let codec = row.get_ref(4)?.as_str().ok().and_then(Codec::from_word);
     let careful = row.get_ref(8)?.as_str_or_null().ok().flatten() == Some(WORKER_DIED);
     Ok(Task {
         id,
-        job: row.get(2)?,
+        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+        job: String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default())
+            .into_owned(),
         param: row.get_ref(3)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec(),
         codec: codec.ok_or_else(|| Error::failed(format!("task {id} has a codec that its CHECK forbids")))?,
         priority: row.get(0)?,

@@ -41,6 +41,12 @@ pub(super) fn start_of(pid: i64) -> Option<i64> {
     after.split(' ').nth(19)?.parse().ok()
 }
 
+/// Whether a process runs, or waits for the disk: states R and D of /proc/PID/stat.
+pub(super) fn is_busy(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, after)| after.starts_with(['R', 'D']))
+}
+
 /// A descriptor that becomes readable when the process ends; `None` when it has ended, or is another one than was meant.
 pub(super) fn watch(pid: i64, pid_start: Option<i64>) -> Option<OwnedFd> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw)?;

@@ -5,11 +5,12 @@
 //! replaced it, the lock on the old file is worth nothing, so the path is looked at again after locking.
 
 use crate::error::{Error, Result};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, fstat, open, stat};
+use rustix::fs::{FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::time::Duration;
 
 /// Takes the lock `name` in the folder `run`, or answers `None` when somebody has it.
 pub(crate) fn try_lock(run: &Path, name: &str) -> Result<Option<File>> {
@@ -61,14 +62,14 @@ fn lock_at(path: &Path, how: FlockOperation) -> Result<Option<File>> {
 }
 
 /// Whether the open file is the one that its path names.
-fn is_at(file: &OwnedFd, path: &Path) -> bool {
+pub(super) fn is_at(file: &OwnedFd, path: &Path) -> bool {
     match (fstat(file), stat(path)) {
         (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
         _ => false,
     }
 }
 
-fn open_lock(path: &Path) -> Result<OwnedFd> {
+pub(super) fn open_lock(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o600);
     match open(path, flags, mode) {
@@ -80,6 +81,22 @@ fn open_lock(path: &Path) -> Result<OwnedFd> {
         }
         other => other.map_err(|e| wrong(path, e)),
     }
+}
+
+/// Notes in a lock file that what it is for was done now. Only a hint for [`since_touched`].
+pub(crate) fn touch(file: &File) {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let _ = futimens(file, &Timestamps { last_access: now, last_modification: now });
+}
+
+/// How long ago a lock file was touched; `None` when never, or when the clock was set back since.
+pub(crate) fn since_touched(run: &Path, name: &str) -> Option<Duration> {
+    let file = stat(run.join(name)).ok()?;
+    // The precise clock: the coarse one may lag behind what the file system has just written.
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+    let past = nanos(now.tv_sec, now.tv_nsec) - nanos(file.st_mtime, file.st_mtime_nsec as i64);
+    u64::try_from(past).ok().map(Duration::from_nanos)
 }
 
 /// Takes away a file of the run folder that nobody needs any more. One that stays is found and cleared next time.
@@ -95,46 +112,12 @@ pub(crate) fn make_folder(folder: &Path) -> Result<()> {
     }
 }
 
-fn wrong(path: &Path, e: Errno) -> Error {
-    Error::failed(format!("{}: {}", path.display(), std::io::Error::from(e)))
-        .hint("locks lie beside the database: this user must be able to write there")
-}
-
-/// The write gate: our writers take turns through it, in the order in which they came.
-#[derive(Debug)]
-pub(crate) struct Gate {
-    path: PathBuf,
-    file: OwnedFd,
-}
-
-/// A turn at the gate; over when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Turn<'a>(&'a OwnedFd);
-
-impl Gate {
-    pub(crate) fn open(run: &Path) -> Result<Gate> {
-        let path = run.join("gate");
-        let file = open_lock(&path)?;
-        Ok(Gate { path, file })
-    }
-
-    /// Waits for a turn. The kernel wakes waiters in order; a dead holder's turn is over at once.
-    pub(crate) fn take(&mut self) -> Result<Turn<'_>> {
-        loop {
-            match flock(&self.file, FlockOperation::LockExclusive) {
-                Ok(()) if is_at(&self.file, &self.path) => break,
-                Ok(()) => self.file = open_lock(&self.path)?,
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(wrong(&self.path, e)),
-            }
+pub(super) fn wrong(path: &Path, e: Errno) -> Error {
+    let text = format!("{}: {}", path.display(), std::io::Error::from(e));
+    match e {
+        Errno::NOSPC | Errno::DQUOT | Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO | Errno::NOENT => {
+            Error::try_again(text).hint("it goes on when the cause is gone")
         }
-        Ok(Turn(&self.file))
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        // Cannot fail on an open file that is locked; if it did, the next `take` of this process would end it.
-        let _ = flock(self.0, FlockOperation::Unlock);
+        _ => Error::failed(text).hint("locks lie beside the database: this user must be able to write there"),
     }
 }

@@ -37,8 +37,10 @@ pub(super) fn counts(store: &mut Sqlite) -> Result<Counts> {
     let mut rows = query.query([])?;
     let mut counts = Counts::default();
     while let Some(row) = rows.next()? {
-        let (job, status, count): (String, String, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        counts.jobs.entry(job).or_default().insert(status_of(&status)?, count);
+        let job = String::from_utf8_lossy(row.get_ref(0)?.as_bytes().unwrap_or_default()).into_owned();
+        let (status, count): (String, u64) = (row.get(1)?, row.get(2)?);
+        // Two names that differ only in what is no text are one here.
+        *counts.jobs.entry(job).or_default().entry(status_of(&status)?).or_default() += count;
     }
     Ok(counts)
 }
@@ -65,7 +67,7 @@ pub(super) fn casualties(store: &mut Sqlite, since_ms: Millis) -> Result<(u64, u
 }
 
 const COLUMNS: &str = "id, job, param, codec, priority, status, attempt, max_attempts, run_at, unique_key, created_at,
-                       started_at, finished_at, worker, result, error, cause";
+                       started_at, finished_at, worker, result, error, cause, parent";
 
 pub(super) fn task(store: &mut Sqlite, id: i64) -> Result<Option<Row>> {
     let plan = store.plan()?;
@@ -91,6 +93,12 @@ pub(super) fn tasks(store: &mut Sqlite, filter: &Filter) -> Result<Vec<Row>> {
     Ok(found)
 }
 
+/// A text that an application wrote: it may be no UTF-8, and still stops nobody.
+pub(super) fn text_of(r: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let bytes = r.get_ref(column)?.as_bytes_or_null().ok().flatten();
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
 pub(super) fn status_of(word: &str) -> Result<Status> {
     Status::from_word(word)
         .ok_or_else(|| Error::failed(format!("a task has the status `{word}`, which its CHECK forbids")))
@@ -104,9 +112,13 @@ fn read_row(r: &rusqlite::Row<'_>, plan: &Plan) -> Result<Row> {
             _ => None,
         })
     };
+    // Applications write what they like into text: a row in another encoding must not hide the others.
+    let text = |column: usize| -> Result<Option<String>> {
+        Ok(bytes(column)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    };
     Ok(Row {
         id,
-        job: r.get(1)?,
+        job: text(1)?.unwrap_or_default(),
         param: bytes(2)?.unwrap_or_default(),
         codec: r.get(3)?,
         priority: r.get(4)?,
@@ -114,14 +126,15 @@ fn read_row(r: &rusqlite::Row<'_>, plan: &Plan) -> Result<Row> {
         attempt: r.get(6)?,
         max_attempts: r.get(7)?,
         run_at: r.get(8)?,
-        unique_key: r.get(9)?,
+        unique_key: text(9)?,
         created_at: r.get(10)?,
         started_at: r.get(11)?,
         finished_at: r.get(12)?,
         worker: r.get(13)?,
         result: bytes(14)?,
-        error: r.get(15)?,
-        cause: r.get(16)?,
+        error: text(15)?,
+        cause: text(16)?,
+        parent: r.get(17)?,
         partition: plan.partition_of(id),
     })
 }

@@ -10,15 +10,26 @@ mod badge;
 mod bell;
 mod body;
 mod claim;
+mod company;
 mod enqueue;
 mod fold;
+mod followup;
+mod gate;
+mod govern;
+mod guard;
+mod history;
 mod hold;
 mod identity;
 mod lock;
 mod look;
+mod mapped;
 mod notes;
 mod open;
 mod operate;
+mod pause;
+mod place;
+mod prune;
+mod pulse;
 mod schedules;
 mod settle;
 mod timer;
@@ -30,7 +41,7 @@ mod tests;
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::*;
-use crate::task::{Generation, NewTask, Partition, Plan, Right, Settlement, Task};
+use crate::task::{Delivery, Generation, NewTask, Partition, Plan, Right, Settlement, Task};
 use rusqlite::{Connection, ErrorCode};
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -38,6 +49,9 @@ use std::time::Duration;
 
 pub use application::as_application;
 pub use open::{Create, OLDEST_ENGINE};
+
+/// The lock of the scheduler.
+const SCHEDULER: &str = "scheduler";
 
 /// An open database.
 #[derive(Debug)]
@@ -47,9 +61,11 @@ pub struct Sqlite {
     file: PathBuf,
     /// The folder with the locks.
     run: PathBuf,
-    gate: lock::Gate,
+    gate: gate::Gate,
     wal: write::Wal,
     bell: bell::Bell,
+    guard: guard::Guard,
+    durability: Durability,
 }
 
 impl Sqlite {
@@ -124,7 +140,9 @@ impl Store for Sqlite {
     }
 
     fn scheduler(&mut self) -> Result<Option<Lock>> {
-        Ok(lock::try_lock(&self.run, "scheduler")?.map(|file| Lock(Box::new(file))))
+        let Some(file) = lock::try_lock(&self.run, SCHEDULER)? else { return Ok(None) };
+        lock::touch(&file);
+        Ok(Some(Lock(Box::new(file))))
     }
 
     fn hold(
@@ -144,12 +162,17 @@ impl Store for Sqlite {
         right: &Right,
         attempts_charged: u32,
         started_at_ms: Millis,
+        delivery: Delivery,
     ) -> Result<Claiming> {
-        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms)
+        claim::claim(self, hold, badge, right, attempts_charged, started_at_ms, delivery)
     }
 
     fn settle_claim(&mut self, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
         claim::settle_claim(self, claim, ended)
+    }
+
+    fn last_word(&mut self, claim: &Claim, word: LastWord) -> Result<()> {
+        claim::last_word(self, claim, word)
     }
 
     fn lost_claims(&mut self) -> Result<Vec<LostClaim>> {
@@ -168,12 +191,28 @@ impl Store for Sqlite {
         settle::settle(self, hold, settled, orphans)
     }
 
+    fn spread(&mut self) -> Result<Option<Vec<Partition>>> {
+        followup::spread(self)
+    }
+
     fn fold(&mut self, limit: usize) -> Result<Option<usize>> {
         fold::fold(self, limit)
     }
 
+    fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman> {
+        Box::new(pulse::SqliteWatchman::new(&self.run, own.map(|badge| badge.index), workers))
+    }
+
+    fn beat(&mut self) {
+        pulse::beat();
+    }
+
+    fn since_tick(&mut self) -> Result<Option<Duration>> {
+        Ok(lock::since_touched(&self.run, SCHEDULER))
+    }
+
     fn since_fold(&mut self) -> Result<Option<Duration>> {
-        fold::since_fold(self)
+        Ok(lock::since_touched(&self.run, fold::LOCK))
     }
 
     fn promote(&mut self, now_ms: Millis, limit: usize) -> Result<Vec<Partition>> {
@@ -209,7 +248,7 @@ impl Store for Sqlite {
     }
 
     fn ring(&mut self, partitions: &[Partition], workers: u32) {
-        bell::ring(&self.run, partitions, workers);
+        self.bell.ring(&self.run, partitions, workers);
     }
 
     fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()> {
@@ -246,6 +285,10 @@ impl Operate for Sqlite {
 }
 
 impl Look for Sqlite {
+    fn is_held(&mut self, partition: Partition) -> Result<bool> {
+        lock::is_locked(&self.run, &hold::partition_lock(partition))
+    }
+
     fn is_alive(&mut self, index: u32) -> Result<bool> {
         lock::is_locked(&self.run, &badge::worker_lock(index))
     }

@@ -4,9 +4,10 @@
 //! `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our names, are refused with
 //! words and never touched.
 
-use super::{Sqlite, bell, lock, write};
+use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -33,18 +34,41 @@ pub enum Create {
 pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Result<Sqlite> {
     refuse_old_engine(rusqlite::version_number())?;
     let file = real_path(path, create)?;
+    if create != Create::Never {
+        make_private(&file)?;
+    }
+    let during = |e: Error| e.during(file.display());
+    place::refuse(&file)?;
+    let wal = write::Wal::beside(&file);
+    let log_is_left = std::fs::metadata(wal.path()).is_ok_and(|log| log.len() > 0);
+    let mut conn = connect(&file).map_err(during)?;
+    // The last one who closes a database moves what its log holds into it; in a foreign one that is not for us to do.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left)?;
+    // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
+    let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
+    let version = version.map_err(during)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let mut run = OsString::from(&file);
     run.push("-run");
     let run = PathBuf::from(run);
     lock::make_folder(&run)?;
-    let gate = lock::Gate::open(&run)?;
-    make_private(&file)?;
-    let conn = connect(&file).map_err(|e| e.during(file.display()))?;
+    let gate = gate::Gate::open(&run)?;
+    let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal: write::Wal::beside(&file), bell, file, run, gate };
-    let prepared = prepare(&mut store, durability, create);
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability };
+    let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)
+}
+
+/// What cannot be worked with, given the version of our tables in it.
+fn refuse(conn: &Connection, version: Option<u32>, create: Create) -> Result<()> {
+    match (version, create) {
+        (Some(_), _) => Ok(()),
+        (None, Create::Never) => refuse_foreign(conn).and_then(|()| Err(no_tables())),
+        // Whether it is foreign is only certain behind the gate: another first command may be making the tables.
+        (None, Create::WithPartitions(_)) => Ok(()),
+    }
 }
 
 fn refuse_old_engine(version: i32) -> Result<()> {
@@ -90,28 +114,28 @@ fn make_private(file: &Path) -> Result<()> {
 
 fn connect(file: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(file, flags)?;
-    conn.busy_timeout(write::BUSY_TIMEOUT)?;
+    let mut conn = Connection::open_with_flags(file, flags)?;
+    conn.busy_handler(Some(pulse::busy))?;
     conn.set_prepared_statement_cache_capacity(64);
     Ok(conn)
 }
 
-fn prepare(store: &mut Sqlite, durability: Durability, create: Create) -> Result<()> {
-    // An existing file that cannot be read says so here, before anything of it is changed.
-    let seen = version_of(&store.conn)?;
-    let turn = store.gate.take()?;
-    // Whoever had the turn before may have made the tables meanwhile.
-    let ours = if seen.is_none() { version_of(&store.conn)? } else { seen };
-    if ours.is_none() {
-        refuse_foreign(&store.conn)?;
-        if create == Create::Never {
-            return Err(no_tables());
+fn prepare(store: &mut Sqlite, durability: Durability, create: Create, version: Option<u32>) -> Result<()> {
+    let mode: String = store.conn.query_row("PRAGMA journal_mode", [], |r| r.get(0))?;
+    if version != Some(MIGRATIONS.len() as u32) || mode != "wal" {
+        // Only now: whoever merely looks must not wait for those who write.
+        let _turn = store.gate.take()?;
+        if version_of(&store.conn)?.is_none() {
+            refuse_foreign(&store.conn)?;
         }
-    }
-    let mode: String = store.conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
-    if mode != "wal" {
-        return Err(Error::failed(format!("the database stays in journal mode `{mode}`; it must be able to use WAL"))
+        let mode: String = store.conn.query_row("PRAGMA journal_mode = WAL", [], |r| r.get(0))?;
+        if mode != "wal" {
+            return Err(Error::failed(format!(
+                "the database stays in journal mode `{mode}`; it must be able to use WAL"
+            ))
             .hint("is it on a local disk that this user may write to?"));
+        }
+        migrate(&mut store.conn, create)?;
     }
     let synchronous = match durability {
         Durability::Full => "FULL",
@@ -121,10 +145,6 @@ fn prepare(store: &mut Sqlite, durability: Durability, create: Create) -> Result
         "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;"
     ))?;
-    if ours != Some(MIGRATIONS.len() as u32) {
-        migrate(&mut store.conn, create)?;
-    }
-    drop(turn);
     Ok(())
 }
 

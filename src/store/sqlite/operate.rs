@@ -5,7 +5,7 @@
 
 use super::enqueue::holder_of;
 use super::timer::enter_order;
-use super::{Sqlite, bell, plan};
+use super::{Sqlite, plan};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Chosen, Fate, Filter, Operation, Tally, Tell};
@@ -47,7 +47,7 @@ pub(super) fn operate(
             tally.add(fate);
             tell(*id, fate);
         }
-        bell::ring(&store.run, &touched, plan.current().partitions);
+        store.bell.ring(&store.run, &touched, plan.current().partitions);
     }
     Ok(tally)
 }

@@ -35,6 +35,8 @@ pub(super) fn set(store: &mut Sqlite, wanted: &[Schedule]) -> Result<()> {
         .filter_map(|w| match stored.iter().find(|s| s.name == w.name) {
             None => Some((w, true)),
             Some(s) if (&s.cron, &s.timezone) != (&w.cron, &w.timezone) => Some((w, true)),
+            // Its next time lies beyond what the expression says: it was set by a clock that had jumped ahead.
+            Some(s) if s.next_at > w.next_at => Some((w, true)),
             Some(s) if (&s.job, &s.param, s.priority) != (&w.job, &w.param, w.priority) => Some((w, false)),
             Some(_) => None,
         })

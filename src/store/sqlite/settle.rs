@@ -4,8 +4,10 @@
 //! touched, costs the delete of one clustered key and the insert of one clustered outcome. Everything else (a retry, a
 //! death, a key to free, a row that an application changed meanwhile) is written into its row of `queue` at once.
 //! The key always moves before the status, because the triggers refuse a status that its key contradicts.
+//! A group in which some tasks have company goes by way of [`company`].
 
-use super::Sqlite;
+use super::history::Tally;
+use super::{Sqlite, company};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Ended, Hold, Settled, Settling, Verdict};
@@ -13,19 +15,37 @@ use crate::task::{Cause, Right, Settlement};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
-    store.write(|tx| {
-        if !is_held(tx, hold)? {
-            return Ok(Settling::Lost);
+    if settled.iter().any(|one| one.ended.company.is_some()) {
+        return company::settle(store, hold, settled, orphans);
+    }
+    store.write(|tx| settle_group(tx, hold, settled, orphans, &mut |tx, one| settle_one(tx, hold, one)))
+}
+
+/// Settles a group in a transaction of the caller's, each task by `settle`.
+pub(super) fn settle_group(
+    tx: &Transaction<'_>,
+    hold: &Hold,
+    settled: &[Settled],
+    orphans: &[Right],
+    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Verdict>,
+) -> Result<Settling> {
+    if !is_held(tx, hold)? {
+        return Ok(Settling::Lost);
+    }
+    let mut verdicts = Vec::with_capacity(settled.len());
+    let mut tally = Tally::default();
+    for one in settled {
+        let verdict = settle(tx, one)?;
+        if verdict == Verdict::Written {
+            tally.add(&one.right.job, &one.ended);
         }
-        let mut verdicts = Vec::with_capacity(settled.len());
-        for one in settled {
-            verdicts.push(settle_one(tx, hold, one)?);
-        }
-        for orphan in orphans {
-            leave_order(tx, orphan, orphan.priority)?;
-        }
-        Ok(Settling::Committed(verdicts))
-    })
+        verdicts.push(verdict);
+    }
+    tally.write(tx)?;
+    for orphan in orphans {
+        leave_order(tx, orphan, orphan.priority)?;
+    }
+    Ok(Settling::Committed(verdicts))
 }
 
 /// Whether the hold is still good.
@@ -36,33 +56,36 @@ pub(super) fn is_held(tx: &Transaction<'_>, hold: &Hold) -> Result<bool> {
     Ok(epoch == Some(hold.epoch))
 }
 
-fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
+pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
     let right = &one.right;
     if one.ended.settlement == Settlement::Untouched {
         return Ok(Verdict::Written);
     }
-    let row = take_key(tx, right)?;
-    match (&one.ended.settlement, row) {
-        (_, Row::Cancelled) => Ok(Verdict::Cancelled),
-        (_, Row::Gone) => Ok(Verdict::Gone),
-        (Settlement::Done { attempt, result }, Row::Here { moved: false, .. }) if !right.keyed => {
-            let fresh = "INSERT INTO rowmill_settled
-                           (generation, partition, id, attempt, started_at, finished_at, worker, result)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let (p, ended) = (right.partition, &one.ended);
-            tx.prepare_cached(fresh)?.execute(params![
-                p.generation,
-                p.index,
-                right.id,
-                attempt,
-                ended.started_at_ms,
-                ended.finished_at_ms,
-                hold.worker,
-                result
-            ])?;
-            Ok(Verdict::Written)
-        }
-        (_, Row::Here { put_off, .. }) => {
+    let untouched = leave_order(tx, right, right.priority)?;
+    if let Settlement::Done { attempt, result } = &one.ended.settlement
+        && untouched
+        && !right.keyed
+    {
+        let fresh = "INSERT INTO rowmill_settled
+                       (generation, partition, id, attempt, started_at, finished_at, worker, result)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let (p, ended) = (right.partition, &one.ended);
+        tx.prepare_cached(fresh)?.execute(params![
+            p.generation,
+            p.index,
+            right.id,
+            attempt,
+            ended.started_at_ms,
+            ended.finished_at_ms,
+            hold.worker,
+            result
+        ])?;
+        return Ok(Verdict::Written);
+    }
+    match stand(tx, right, untouched)? {
+        Row::Cancelled => Ok(Verdict::Cancelled),
+        Row::Gone => Ok(Verdict::Gone),
+        Row::Here { put_off } => {
             write_row(tx, right.id, hold.worker, &one.ended, put_off)?;
             Ok(Verdict::Written)
         }
@@ -70,7 +93,7 @@ fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdic
 }
 
 /// Takes a key out of the order; whether it was there.
-fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
+pub(super) fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
     let leave = "DELETE FROM rowmill_ready WHERE generation = ?1 AND partition = ?2 AND priority = ?3 AND id = ?4";
     let p = right.partition;
     Ok(tx.prepare_cached(leave)?.execute(params![p.generation, p.index, priority, right.id])? == 1)
@@ -80,8 +103,6 @@ fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<boo
 pub(super) enum Row {
     /// It waits for its settlement.
     Here {
-        /// Whether an application changed its priority or time meanwhile.
-        moved: bool,
         /// The time to which an application put it off.
         put_off: Option<Millis>,
     },
@@ -93,9 +114,13 @@ pub(super) enum Row {
 
 /// Takes the key of a task in hand out of whichever order it is in now.
 pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
-    if leave_order(tx, right, right.priority)? {
-        return Ok(Row::Here { moved: false, put_off: None });
-    }
+    let untouched = leave_order(tx, right, right.priority)?;
+    stand(tx, right, untouched)
+}
+
+/// Looks at the row, also when its key was where the fetch had seen it (`untouched`): an application's REPLACE deletes a
+/// row and leaves its key.
+fn stand(tx: &Transaction<'_>, right: &Right, untouched: bool) -> Result<Row> {
     let look = "SELECT status, priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
     let row = tx
         .prepare_cached(look)?
@@ -103,11 +128,11 @@ pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
         .optional()?;
     let Some((status, priority, run_at)) = row else { return Ok(Row::Gone) };
     Ok(match status.as_str() {
-        "ready" if leave_order(tx, right, priority)? => Row::Here { moved: true, put_off: None },
+        "ready" if untouched || leave_order(tx, right, priority)? => Row::Here { put_off: None },
         "delayed" => {
             let leave = "DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2";
             match tx.prepare_cached(leave)?.execute(params![run_at, right.id])? {
-                1 => Row::Here { moved: true, put_off: Some(run_at) },
+                1 => Row::Here { put_off: Some(run_at) },
                 _ => Row::Gone,
             }
         }

@@ -1,7 +1,10 @@
 //! What is particular to SQLite: locks, the epoch, the triggers as applications meet them.
 
+mod claims;
+mod company;
+
 use super::*;
-use crate::task::{Settlement, Task};
+use crate::task::{Cause, Ending, Settlement, Task};
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -17,7 +20,7 @@ fn add(store: &mut Sqlite, job: &str, priority: i64) -> i64 {
 
 fn done((task, right): (Task, Right)) -> Settled {
     let settlement = Settlement::Done { attempt: task.attempts_charged + 1, result: Some(b"ok".to_vec()) };
-    Settled { right, ended: Ended { settlement, started_at_ms: 1_000, finished_at_ms: 1_001 } }
+    Settled { right, ended: Ended { settlement, started_at_ms: 1_000, finished_at_ms: 1_001, company: None } }
 }
 
 fn badge(store: &mut Sqlite, index: u32) -> Badge {
@@ -142,20 +145,30 @@ fn a_claim_is_settled_by_its_worker_or_recovered_from_a_dead_one_and_never_both(
     let me = badge(&mut one, 0);
     let hold = one.hold(place, &me, 5, &nobody).unwrap().unwrap();
     let (task, right) = one.fetch(&hold, 10).unwrap().tasks.remove(0);
-    let Claiming::Claimed(claim) = one.claim(&hold, &me, &right, task.attempts_charged, 7).unwrap() else { panic!() };
+    let Claiming::Claimed(claim) =
+        one.claim(&hold, &me, &right, task.attempts_charged, 7, Delivery::AtLeastOnce).unwrap()
+    else {
+        panic!()
+    };
     drop(hold);
     let row = one.task(id).unwrap().unwrap();
     assert_eq!((row.status.word(), row.attempt, row.worker), ("running", 1, Some(0)));
     assert!(two.lost_claims().unwrap().is_empty(), "its worker lives");
     drop(me);
     let lost = two.lost_claims().unwrap();
-    assert_eq!((lost.len(), lost[0].task.attempts_charged, lost[0].power_cut), (1, 0, false));
+    assert_eq!((lost.len(), lost[0].task.attempts_charged), (1, 0));
+    assert_eq!(lost[0].ending, Ending::Failed(Cause::WorkerDied));
     let settlement = suspect(&lost[0].task);
-    let ended = Ended { settlement, started_at_ms: 7, finished_at_ms: 9 };
+    let ended = Ended { settlement, started_at_ms: 7, finished_at_ms: 9, company: None };
     assert_eq!(two.settle_claim(&lost[0].claim, &ended).unwrap(), Some(Verdict::Written));
     let row = one.task(id).unwrap().unwrap();
     assert_eq!((row.status.word(), row.attempt, row.cause.as_deref()), ("ready", 1, Some("worker_died")));
-    let late = Ended { settlement: Settlement::Done { attempt: 1, result: None }, started_at_ms: 7, finished_at_ms: 9 };
+    let late = Ended {
+        settlement: Settlement::Done { attempt: 1, result: None },
+        started_at_ms: 7,
+        finished_at_ms: 9,
+        company: None,
+    };
     assert_eq!(one.settle_claim(&claim, &late).unwrap(), None, "the claim was taken away");
     assert_eq!(one.waiting().unwrap(), [place]);
 }

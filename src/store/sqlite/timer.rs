@@ -17,7 +17,8 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
     store.write(|tx| {
         let plan = plan(tx)?;
         let mut query = tx.prepare_cached(
-            "SELECT d.run_at, d.id, q.priority FROM rowmill_delayed d LEFT JOIN queue q ON q.id = d.id
+            "SELECT d.run_at, d.id, q.priority
+               FROM rowmill_delayed d LEFT JOIN queue q ON q.id = d.id AND q.status = 'delayed'
               WHERE d.run_at <= ?1 ORDER BY d.run_at, d.id LIMIT ?2",
         )?;
         let due = query
@@ -27,7 +28,7 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
         for (run_at, id, priority) in due {
             tx.prepare_cached("DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2")?
                 .execute(params![run_at, id])?;
-            // A key without a row is dropped.
+            // A key without a delayed row is dropped.
             if let Some(priority) = priority {
                 make_ready(tx, &plan, id, priority)?;
                 let partition = plan.partition_of(id);
@@ -55,14 +56,25 @@ pub(super) fn enter_order(tx: &Transaction<'_>, plan: &Plan, id: i64, priority: 
     Ok(())
 }
 
+/// Puts a row's key into the delayed order, then says so in the row.
+pub(super) fn make_delayed(tx: &Transaction<'_>, id: i64, run_at: Millis) -> Result<()> {
+    let key = "INSERT OR IGNORE INTO rowmill_delayed (run_at, id) VALUES (?1, ?2)";
+    tx.prepare_cached(key)?.execute(params![run_at, id])?;
+    tx.prepare_cached("UPDATE queue SET status = 'delayed' WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
 pub(super) fn next_delayed(store: &mut Sqlite) -> Result<Option<Millis>> {
     let mut query = store.conn.prepare_cached("SELECT run_at FROM rowmill_delayed ORDER BY run_at, id LIMIT 1")?;
     Ok(query.query_row([], |r| r.get(0)).optional()?)
 }
 
 pub(super) fn release_known(store: &mut Sqlite, jobs: &[&str]) -> Result<usize> {
-    let look = "SELECT id, priority FROM queue
-                 WHERE status = 'parked' AND job = ?1 AND cause = 'unknown_job' LIMIT ?2";
+    // An application may have put a row off while it was parked: that still holds.
+    let look = "SELECT id, priority,
+                       CASE WHEN run_at > CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
+                            THEN run_at END
+                  FROM queue WHERE status = 'parked' AND job = ?1 AND cause = 'unknown_job' LIMIT ?2";
     let mut released = 0;
     for job in jobs {
         loop {
@@ -75,10 +87,13 @@ pub(super) fn release_known(store: &mut Sqlite, jobs: &[&str]) -> Result<usize> 
                 let plan = plan(tx)?;
                 let rows = tx
                     .prepare_cached(look)?
-                    .query_map(params![job, STEP], |r| Ok((r.get(0)?, r.get(1)?)))?
-                    .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
-                for (id, priority) in &rows {
-                    make_ready(tx, &plan, *id, *priority)?;
+                    .query_map(params![job, STEP], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+                    .collect::<rusqlite::Result<Vec<(i64, i64, Option<Millis>)>>>()?;
+                for (id, priority, run_at) in &rows {
+                    match run_at {
+                        Some(run_at) => make_delayed(tx, *id, *run_at)?,
+                        None => make_ready(tx, &plan, *id, *priority)?,
+                    }
                     tx.prepare_cached("UPDATE queue SET error = NULL, cause = NULL WHERE id = ?1")?.execute([id])?;
                 }
                 Ok(rows.len())

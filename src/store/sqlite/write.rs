@@ -4,9 +4,10 @@
 //! `COMMIT`. Only the engine checkpoints, inside the gate and without waiting for readers: a forced checkpoint that
 //! waits for one open reader was seen to block a writer for five seconds.
 
-use super::Sqlite;
+use super::{Sqlite, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
+use crate::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::ffi::OsString;
@@ -17,8 +18,6 @@ use std::time::Duration;
 const TRUNCATE_AT: u64 = 32 << 20;
 /// After a checkpoint that a reader was in the way of, the next one is tried no sooner than this.
 const BACK_OFF: Duration = Duration::from_millis(20);
-/// How long a transaction of ours waits for an application's.
-pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Watches the length of the write-ahead log.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl Wal {
 
     /// Truncates the log when it is too long. A reader in the way puts it off; everything that could be copied back
     /// is copied even then.
-    fn keep_short(&mut self, conn: &Connection) {
+    fn keep_short(&mut self, conn: &mut Connection) {
         let length = std::fs::metadata(&self.path).map_or(0, |m| m.len());
         if length < TRUNCATE_AT || self.held_up.is_some_and(|since| !since.left_of(BACK_OFF).is_zero()) {
             return;
@@ -51,21 +50,36 @@ impl Wal {
 }
 
 /// One checkpoint that waits for nobody; whether something was in the way.
-fn truncate(conn: &Connection) -> rusqlite::Result<bool> {
+fn truncate(conn: &mut Connection) -> rusqlite::Result<bool> {
     conn.busy_timeout(Duration::ZERO)?;
     let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get::<_, i64>(0));
-    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.busy_handler(Some(pulse::busy))?;
     Ok(busy? != 0)
 }
 
 impl Sqlite {
+    /// The same with a commit that survives a power cut, whatever the setting is. Every commit before it does so too then,
+    /// since all of them stand in one log.
+    pub(super) fn write_for_good<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        if self.durability == Durability::Full {
+            return self.write(body);
+        }
+        self.conn.execute_batch("PRAGMA synchronous = FULL")?;
+        let written = self.write(body);
+        self.conn.execute_batch("PRAGMA synchronous = NORMAL")?;
+        written
+    }
+
     /// Runs `body` in one write transaction: all of it is committed, or, when it answers an error, none.
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = body(&transaction)?;
         transaction.commit()?;
-        self.wal.keep_short(&self.conn);
+        if pulse::met_an_application() {
+            turn.keep_room();
+        }
+        self.wal.keep_short(&mut self.conn);
         drop(turn);
         Ok(value)
     }

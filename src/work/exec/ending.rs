@@ -1,10 +1,14 @@
 //! From a program's exit to the answer about its task.
 //!
 //! Exit codes are those of `sysexits.h`: 0 is done, 75 (`EX_TEMPFAIL`) asks for another attempt, 65 (`EX_DATAERR`) says
-//! that no attempt can succeed. If we ended it, the reason for that is the answer, whatever it made of the signal.
+//! that no attempt can succeed. If we ended it, the reason for that is the answer, whatever it made of the signal. That it
+//! used up its memory or its processor time is told by signs, and only where that is limited, or the kernel says so.
 
+use super::Command;
 use super::attend::{Finished, Reason};
-use crate::task::{Cause, Ending, Outcome, Policy};
+use super::memory;
+use super::pipes::{RESULT, Written};
+use crate::task::{Cause, Ending, Outcome, Policy, size_text};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use std::os::unix::process::ExitStatusExt;
@@ -12,8 +16,26 @@ use std::os::unix::process::ExitStatusExt;
 const EX_DATAERR: i32 = 65;
 const EX_TEMPFAIL: i32 = 75;
 
-/// The answer for a program that `finished` so, having written `tail` last to stderr.
-pub(super) fn ending(finished: Finished, tail: String, policy: &Policy) -> Ending {
+/// What a shell's exit code is when the program that it waited for was ended by a signal: 128 and its number.
+const BY_SIGNAL: i32 = 128;
+
+/// By how much the kernel's two ways of counting processor time may differ, in milliseconds.
+const CPU_SLACK_MS: u64 = 200;
+
+/// A run that is over.
+pub(super) struct Over<'a> {
+    pub(super) finished: Finished,
+    /// What it wrote last to stderr.
+    pub(super) tail: String,
+    /// Whether the kernel has killed a process for want of memory meanwhile.
+    pub(super) kernel_killed: bool,
+    pub(super) command: &'a Command,
+    pub(super) policy: &'a Policy,
+}
+
+/// The answer for a program whose run is over.
+pub(super) fn ending(over: Over<'_>) -> Ending {
+    let Over { finished, tail, kernel_killed, command, policy } = over;
     match finished.reason {
         Some(Reason::Timeout) => {
             return Ending::Failed(Cause::Timeout { after_ms: policy.timeout_ms.unwrap_or_default() });
@@ -30,13 +52,48 @@ pub(super) fn ending(finished: Finished, tail: String, policy: &Policy) -> Endin
         }
         Err(e) => return Ending::Failed(Cause::Error(format!("it could not be watched to its end: {e}"))),
     };
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ending::Answered(Outcome::done()),
-        (Some(code @ EX_TEMPFAIL), _) => Ending::Answered(Outcome::Retry { reason: Cause::Exit { code, tail }.text() }),
-        (Some(code @ EX_DATAERR), _) => Ending::Answered(Outcome::Reject { reason: Cause::Exit { code, tail }.text() }),
-        (Some(code), _) => Ending::Failed(Cause::Exit { code, tail }),
-        (None, Some(signal)) => Ending::Failed(Cause::Signal { name: signal_name(signal) }),
-        (None, None) => Ending::Failed(Cause::Error(format!("it ended in an unknown way: {status}"))),
+    let by_words = command.limits.memory_bytes.filter(|_| memory::is_blamed(&tail));
+    // A redacted program's own words may be its param.
+    let tail = if command.redact { String::new() } else { tail };
+    let plain = match (status.code(), status.signal()) {
+        (Some(0), _) => return done(finished.written),
+        (Some(code @ EX_TEMPFAIL), _) => {
+            return Ending::Answered(Outcome::Retry { reason: Cause::Exit { code, tail }.text() });
+        }
+        (Some(code @ EX_DATAERR), _) => {
+            return Ending::Answered(Outcome::Reject { reason: Cause::Exit { code, tail }.text() });
+        }
+        (Some(code), _) => Cause::Exit { code, tail },
+        (None, Some(signal)) => Cause::Signal { name: signal_name(signal) },
+        (None, None) => return Ending::Failed(Cause::Error(format!("it ended in an unknown way: {status}"))),
+    };
+    let by = |signal: Signal| {
+        let number = signal.as_raw();
+        status.signal() == Some(number) || status.code() == Some(BY_SIGNAL + number)
+    };
+    if let Some((after_ms, _)) = command.limits.cpu_bounds_ms(policy) {
+        // One that went on after SIGXCPU has used up its time too, whoever killed it then.
+        let spent = finished.cpu_ms.is_some_and(|used_ms| used_ms + CPU_SLACK_MS >= after_ms);
+        if by(Signal::XCPU) || by(Signal::KILL) && spent {
+            return Ending::Failed(Cause::Cpu { after_ms });
+        }
+    }
+    if let Some(bytes) = by_words {
+        return Ending::Failed(Cause::OutOfMemory(format!("it may have {}; {}", size_text(bytes), plain.text())));
+    }
+    if by(Signal::KILL) && kernel_killed {
+        return Ending::Failed(Cause::OutOfMemory(format!("the kernel killed it to have some; {}", plain.text())));
+    }
+    Ending::Failed(plain)
+}
+
+fn done(written: Written) -> Ending {
+    match written.result() {
+        Ok(result) => Ending::Answered(result.map_or_else(Outcome::done, Outcome::with_result)),
+        Err(length) => Ending::Failed(Cause::Error(format!(
+            "it ended well, but its result on descriptor 3 has {length} bytes, and at most {RESULT} are kept; \
+             write it to a file, and the file's name as the result"
+        ))),
     }
 }
 
@@ -90,7 +147,17 @@ pub(in crate::work) fn signal_number(name: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::exec::Limits;
     use std::process::ExitStatus;
+
+    /// What comes of a program that ended so.
+    fn after(raw: i32, reason: Option<Reason>, tail: &str, limits: Limits, cpu_ms: u64, kernel_killed: bool) -> Ending {
+        let command = Command { limits, ..Command::default() };
+        let policy = Policy { timeout_ms: Some(7), ..Policy::default() };
+        let written = Written::default();
+        let finished = Finished { status: Ok(ExitStatus::from_raw(raw)), reason, written, cpu_ms: Some(cpu_ms) };
+        ending(Over { finished, tail: tail.to_string(), kernel_killed, command: &command, policy: &policy })
+    }
 
     #[test]
     fn every_standard_signal_has_a_name_and_every_other_a_number() {
@@ -105,14 +172,43 @@ mod tests {
 
     #[test]
     fn why_we_ended_it_goes_before_how_it_took_that() {
-        let policy = Policy { timeout_ms: Some(7), ..Policy::default() };
         for raw in [0, 15, 75 << 8] {
-            let after = |reason| {
-                let finished = Finished { status: Ok(ExitStatus::from_raw(raw)), reason: Some(reason) };
-                ending(finished, String::new(), &policy)
-            };
+            let after = |reason| after(raw, Some(reason), "out of memory", Limits::default(), 0, true);
             assert_eq!(after(Reason::Timeout), Ending::Failed(Cause::Timeout { after_ms: 7 }));
             assert_eq!(after(Reason::Abandoned), Ending::Interrupted);
         }
+    }
+
+    #[test]
+    fn processor_time_is_told_by_its_signal_and_only_where_it_is_limited() {
+        let (xcpu, kill) = (Signal::XCPU.as_raw(), Signal::KILL.as_raw());
+        let limited = Limits { cpu_ms: Some(2_500), ..Limits::default() };
+        let cpu = Ending::Failed(Cause::Cpu { after_ms: 3_000 });
+        for (raw, used_ms, wanted) in [
+            (xcpu, 0, cpu.clone()),
+            ((128 + xcpu) << 8, 0, cpu.clone()),
+            (kill, 2_950, cpu.clone()),
+            (kill, 2_500, Ending::Failed(Cause::Signal { name: "SIGKILL".into() })),
+            (1 << 8, 9_000, Ending::Failed(Cause::Exit { code: 1, tail: String::new() })),
+        ] {
+            assert_eq!(after(raw, None, "", limited.clone(), used_ms, false), wanted, "{raw} after {used_ms}");
+            assert_ne!(after(raw, None, "", Limits::default(), used_ms, false), cpu);
+        }
+    }
+
+    #[test]
+    fn memory_is_told_by_words_under_a_limit_or_by_the_kernel() {
+        let limited = Limits { memory_bytes: Some(64 << 20), ..Limits::default() };
+        let exit = |tail: &str, limits| after(1 << 8, None, tail, limits, 0, true);
+        let memory = |words: &str| Ending::Failed(Cause::OutOfMemory(words.to_string()));
+        assert_eq!(exit("MemoryError", limited.clone()), memory("it may have 64MB; exit code 1: MemoryError"));
+        let plain = Ending::Failed(Cause::Exit { code: 1, tail: "MemoryError".into() });
+        assert_eq!(exit("MemoryError", Limits::default()), plain, "words alone are nothing");
+        let killed = |raw, kernel_killed| after(raw, None, "", Limits::default(), 0, kernel_killed);
+        assert_eq!(killed(9, true), memory("the kernel killed it to have some; ended by SIGKILL"));
+        assert_eq!(killed((128 + 9) << 8, true), memory("the kernel killed it to have some; exit code 137"));
+        assert_eq!(killed(9, false), Ending::Failed(Cause::Signal { name: "SIGKILL".into() }));
+        let answered = after(65 << 8, None, "out of memory", limited, 0, true);
+        assert!(matches!(answered, Ending::Answered(Outcome::Reject { .. })), "its own answer goes before the signs");
     }
 }

@@ -1,22 +1,30 @@
 //! The step between fork and exec: the only unsafe code of this room.
 //!
-//! It is there for two promises that the standard library cannot keep alone. The program dies with its worker, because
-//! the child asks the kernel for that before it becomes the program. And it is never run by a shell: the C library's
-//! `execvp`, which the standard library ends in, hands a file that the kernel does not know to `/bin/sh`; `execve`
-//! reports it. All memory that the child touches is made before the fork.
+//! It is there for what the standard library cannot do alone. The program dies with its worker, because the child asks
+//! the kernel for that before it becomes the program. It is never run by a shell: the C library's `execvp`, which the
+//! standard library ends in, hands a file that the kernel does not know to `/bin/sh`; `execve` reports it. It gets
+//! descriptor 3, its limits and its user. All memory that the child touches is made before the fork.
 #![allow(unsafe_code)]
 
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::fs::{fchown, fstat};
+use rustix::io::{Errno, FdFlags, dup2, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Resource, Rlimit, Signal, Uid, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{setpriority_process, setrlimit};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::ffi::{CString, c_char, c_int};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Child;
 
 unsafe extern "C" {
     fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
 }
+
+/// The descriptor on which a program writes its result.
+const RESULT: RawFd = 3;
 
 /// What the child becomes.
 pub(super) struct Image {
@@ -31,10 +39,10 @@ pub(super) struct Image {
 impl Image {
     /// Turns this process into the program; returns only if that fails. The closure that calls it holds the whole image,
     /// the texts included, because this takes the whole image.
-    fn exec(&self) -> io::Error {
+    fn exec(&self) -> Errno {
         // SAFETY: the path ends in a null byte, both arrays in a null pointer, and `self` outlives the call.
         unsafe { execve(self.path.as_ptr(), self.argv.pointers.as_ptr(), self.env.pointers.as_ptr()) };
-        io::Error::last_os_error()
+        Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
     }
 }
 
@@ -58,24 +66,190 @@ impl Words {
     }
 }
 
-/// Starts `image` with the pipes, folder and process group of `process`, whose own program is never run. The error is
-/// that of the first step that failed, `execve` included.
+/// What holds for the child before it becomes the program.
+pub(super) struct Terms {
+    /// Its priority on the processor: -20 (most) to 19.
+    pub(super) nice: Option<i32>,
+    /// Whom it becomes.
+    pub(super) person: Option<Person>,
+    /// The limit of its address space, in bytes.
+    pub(super) memory: Option<Rlimit>,
+    /// The limit of its processor time, in seconds.
+    pub(super) cpu: Option<Rlimit>,
+}
+
+/// Another user.
+pub(super) struct Person {
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    pub(super) groups: Vec<Gid>,
+}
+
+/// Where a start came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Before the child's own steps: the pipes, the fork, the folder.
+    Fork,
+    /// Its priority on the processor.
+    Nice,
+    /// Its user.
+    User,
+    /// Its limits.
+    Limits,
+    /// Tying it to its worker, and its descriptors.
+    Tie,
+    /// Becoming the program.
+    Exec,
+}
+
+const STEPS: [Step; 6] = [Step::Fork, Step::Nice, Step::User, Step::Limits, Step::Tie, Step::Exec];
+
+/// The standard library carries one number from the child to its parent: the step stands above the error's own.
+const STEP_SHIFT: u32 = 16;
+
+/// A start that failed.
+#[derive(Debug)]
+pub(super) struct Halt {
+    pub(super) step: Step,
+    pub(super) error: io::Error,
+}
+
+impl Halt {
+    fn at(step: Step) -> impl Fn(Errno) -> io::Error {
+        move |errno| io::Error::from_raw_os_error(errno.raw_os_error() | ((step as i32) << STEP_SHIFT))
+    }
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Halt {
+        let Some(raw) = error.raw_os_error() else { return Halt { step: Step::Fork, error } };
+        let step = usize::try_from(raw >> STEP_SHIFT).ok().and_then(|step| STEPS.get(step));
+        let error = io::Error::from_raw_os_error(raw & ((1 << STEP_SHIFT) - 1));
+        Halt { step: step.copied().unwrap_or(Step::Fork), error }
+    }
+}
+
+/// Starts `image` with the pipes, folder and process group of `process`, whose own program is never run. Answers the
+/// child, and where its result is read. The error is that of the first step that failed, `execve` included.
 /// `body`, which is close-on-exec here, is inherited by the program alone.
-pub(super) fn launch(process: &mut std::process::Command, image: Image, body: Option<OwnedFd>) -> io::Result<Child> {
+pub(super) fn launch(
+    process: &mut std::process::Command,
+    image: Image,
+    terms: Terms,
+    body: Option<OwnedFd>,
+) -> Result<(Child, OwnedFd), Halt> {
+    let body = body.map(not_the_result).transpose()?;
+    let (result, door) = Door::open()?;
+    let foreign = foreign();
     let worker = getpid();
     let become_program = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
+        terms.take_on(&door)?;
+        // After the change of the user, which would undo it.
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(Halt::at(Step::Tie))?;
         // The worker may have died before the line above; then nobody would kill this child.
         if getppid() != Some(worker) {
-            return Err(Errno::SRCH.into());
+            return Err(Halt::at(Step::Tie)(Errno::SRCH));
         }
+        for number in &foreign {
+            // SAFETY: the number is only handed to `fcntl`, which answers that it is closed if it is.
+            let _ = fcntl_setfd(unsafe { BorrowedFd::borrow_raw(*number) }, FdFlags::CLOEXEC);
+        }
+        door.hand_over().map_err(Halt::at(Step::Tie))?;
         if let Some(body) = &body {
-            fcntl_setfd(body, FdFlags::empty())?;
+            fcntl_setfd(body, FdFlags::empty()).map_err(Halt::at(Step::Tie))?;
         }
-        Err(image.exec())
+        Err(Halt::at(Step::Exec)(image.exec()))
     };
-    // SAFETY: the closure runs after fork in a process that may have had other threads. It makes four system calls and
-    // reads memory that was made before; it neither allocates nor locks.
+    // SAFETY: the closure runs after fork in a process that may have had other threads. It makes system calls and reads
+    // memory that was made before; it neither allocates nor locks (an error here is a number without memory of its own).
     unsafe { process.pre_exec(become_program) };
-    process.spawn()
+    Ok((process.spawn()?, result))
+}
+
+impl Terms {
+    /// In the child: lowers what it may do, what needs rights first.
+    fn take_on(&self, door: &Door) -> io::Result<()> {
+        if let Some(nice) = self.nice {
+            setpriority_process(None, nice).map_err(Halt::at(Step::Nice))?;
+        }
+        if let Some(person) = &self.person {
+            // So that it may open them by their names (/dev/stderr). They are pipes that were made for it alone.
+            let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr(), door.end.as_fd()];
+            for pipe in own {
+                fchown(pipe, Some(person.uid), Some(person.gid)).map_err(Halt::at(Step::User))?;
+            }
+            let Person { uid, gid, groups } = person;
+            // Those of the one thread that a process has after fork.
+            set_thread_groups(groups).map_err(Halt::at(Step::User))?;
+            set_thread_res_gid(*gid, *gid, *gid).map_err(Halt::at(Step::User))?;
+            set_thread_res_uid(*uid, *uid, *uid).map_err(Halt::at(Step::User))?;
+        }
+        for (resource, limit) in [(Resource::Cpu, self.cpu), (Resource::As, self.memory)] {
+            if let Some(limit) = limit {
+                setrlimit(resource, limit).map_err(Halt::at(Step::Limits))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The way of a program's result: the write end of a pipe, and what descriptor 3 was when it was made.
+///
+/// The standard library keeps a pipe of its own through the fork, by which it learns of errors. If that had the number 3,
+/// replacing it would make a failed start look like a program that ran. So 3 is taken by us if it is free; if it is
+/// somebody else's, the child sees that it still is what it was, for another thread may have closed it in between.
+struct Door {
+    end: OwnedFd,
+    before: (u64, u64),
+}
+
+impl Door {
+    /// The read end, and the door.
+    fn open() -> Result<(OwnedFd, Door), Halt> {
+        let (result, end) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let end = fcntl_dupfd_cloexec(end, RESULT).map_err(io::Error::from)?;
+        let before = Door::identity().map_err(io::Error::from)?;
+        Ok((result, Door { end, before }))
+    }
+
+    /// What descriptor 3 is.
+    fn identity() -> Result<(u64, u64), Errno> {
+        // SAFETY: the number is only handed to `fstat`, which answers that it is closed if it is.
+        let stat = fstat(unsafe { BorrowedFd::borrow_raw(RESULT) })?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// In the child: makes the write end descriptor 3, which the program inherits.
+    fn hand_over(&self) -> Result<(), Errno> {
+        if self.end.as_raw_fd() == RESULT {
+            return fcntl_setfd(&self.end, FdFlags::empty());
+        }
+        if Door::identity() != Ok(self.before) {
+            return Err(Errno::AGAIN);
+        }
+        // SAFETY: the number is open, as was just seen, in a process with one thread; it is never closed by this value.
+        let mut third = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(RESULT) });
+        dup2(&self.end, &mut third)
+    }
+}
+
+/// Descriptors that a program would inherit though nobody here means it to: what this process was itself started with,
+/// besides the three standard ones. None if the system does not list them.
+fn foreign() -> Vec<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok());
+    let is_inherited = |number: &RawFd| {
+        // SAFETY: the number is only handed to `fcntl`, which answers that it is closed if it is.
+        let flags = fcntl_getfd(unsafe { BorrowedFd::borrow_raw(*number) });
+        *number > 2 && flags.is_ok_and(|flags| !flags.contains(FdFlags::CLOEXEC))
+    };
+    numbers.filter(is_inherited).collect()
+}
+
+/// The same open file under a number that the result does not take.
+fn not_the_result(file: OwnedFd) -> Result<OwnedFd, io::Error> {
+    match file.as_raw_fd() > RESULT {
+        true => Ok(file),
+        false => Ok(fcntl_dupfd_cloexec(&file, RESULT + 1)?),
+    }
 }

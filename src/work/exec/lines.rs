@@ -1,16 +1,13 @@
 //! What a program writes, as lines, in bounded memory.
 //!
-//! Three bounds hold. A line of more than [`LINE`] bytes is split, between characters. After [`TOTAL`] bytes of stdout
-//! and stderr together (line ends count) nothing more is delivered, only counted. And whatever is delivered or not, the
-//! last [`TAIL`] bytes of stderr are kept, since the last words are those that tell why it failed.
+//! Three bounds hold. A line of more than [`LINE`] bytes is split, between characters. After the job's bound (1 MiB by
+//! default) of stdout and stderr together (line ends count) nothing more is delivered, only counted. And whatever is
+//! delivered or not, the last [`TAIL`] bytes of stderr are kept, since the last words are those that tell why it failed.
 
 use super::OutputLine;
 
 /// The longest line that is delivered whole, in bytes as written.
 pub(super) const LINE: usize = 4 * 1024;
-
-/// How much is delivered in one run, in bytes as written.
-pub(super) const TOTAL: usize = 1024 * 1024;
 
 /// The most that is kept of stderr, in bytes.
 pub(super) const TAIL: usize = 2 * 1024;
@@ -21,15 +18,18 @@ pub(super) struct Lines<'a> {
     stdout: Line,
     stderr: Line,
     tail: Tail,
-    left: usize,
+    /// How much is delivered in one run, in bytes as written; `None` if nothing may be seen.
+    total: Option<u64>,
+    left: u64,
     dropped: u64,
 }
 
 impl<'a> Lines<'a> {
-    /// No output yet; lines will be given to `output`.
-    pub(super) fn new(output: &'a mut dyn FnMut(OutputLine)) -> Lines<'a> {
+    /// No output yet; lines will be given to `output`, `total` bytes of them, or none at all.
+    pub(super) fn new(output: &'a mut dyn FnMut(OutputLine), total: Option<u64>) -> Lines<'a> {
         let line = |stderr| Line { stderr, bytes: Vec::new(), split: false };
-        Lines { output, stdout: line(false), stderr: line(true), tail: Tail::default(), left: TOTAL, dropped: 0 }
+        let left = total.unwrap_or(0);
+        Lines { output, stdout: line(false), stderr: line(true), tail: Tail::default(), total, left, dropped: 0 }
     }
 
     /// Takes what was read from one of the two pipes.
@@ -37,8 +37,8 @@ impl<'a> Lines<'a> {
         if stderr {
             self.tail.push(bytes);
         }
-        let (kept, over) = bytes.split_at(bytes.len().min(self.left));
-        self.left -= kept.len();
+        let (kept, over) = bytes.split_at(usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len())));
+        self.left -= kept.len() as u64;
         self.dropped += over.len() as u64;
         let line = if stderr { &mut self.stderr } else { &mut self.stdout };
         line.push(kept, self.output);
@@ -52,7 +52,10 @@ impl<'a> Lines<'a> {
             }
         }
         if self.dropped > 0 {
-            let text = format!("({} bytes of output above {TOTAL} were dropped)", self.dropped);
+            let text = match self.total {
+                Some(total) => format!("({} bytes of output above {total} were dropped)", self.dropped),
+                None => format!("({} bytes of output are not shown, since the job is redacted)", self.dropped),
+            };
             (self.output)(OutputLine { stderr: true, text });
         }
         self.tail.text()
@@ -154,11 +157,13 @@ impl Tail {
 mod tests {
     use super::*;
 
+    const TOTAL: u64 = 1024 * 1024;
+
     /// What comes out of `chunks`, written to stdout or (true) stderr.
     fn through(chunks: &[(bool, &[u8])]) -> (Vec<OutputLine>, String) {
         let mut seen = Vec::new();
         let mut output = |line| seen.push(line);
-        let mut lines = Lines::new(&mut output);
+        let mut lines = Lines::new(&mut output, Some(TOTAL));
         for (stderr, bytes) in chunks {
             lines.take(*stderr, bytes);
         }
@@ -209,6 +214,17 @@ mod tests {
         assert_eq!(seen[1024].text, "(8 bytes of output above 1048576 were dropped)");
         let (seen, _) = through(&[(false, &block[1..]), (true, b"\n")]);
         assert!(seen.len() == 1025 && seen[1024].text.is_empty(), "the last byte within the bound is delivered");
+    }
+
+    #[test]
+    fn what_may_not_be_seen_is_counted_and_its_tail_kept() {
+        let mut seen = Vec::new();
+        let mut output = |line: OutputLine| seen.push(line.text);
+        let mut lines = Lines::new(&mut output, None);
+        lines.take(false, b"secret\n");
+        lines.take(true, b"why\n");
+        assert_eq!(lines.finish(), "why");
+        assert_eq!(seen, ["(11 bytes of output are not shown, since the job is redacted)"]);
     }
 
     #[test]

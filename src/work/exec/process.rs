@@ -4,6 +4,8 @@
 //! so every signal is sent before the reaping, and the reaping is always the last thing. A value that is dropped
 //! before that (because what the caller does with a line panicked) kills and reaps as well.
 
+use rustix::io::Errno;
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,15 +20,15 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Takes charge of `child`. If it cannot be watched it is killed and reaped, and the error says why.
-    pub(super) fn new(mut child: Child) -> Result<Process, String> {
+    /// Takes charge of `child`. If it cannot be watched, which passes, it is killed and reaped.
+    pub(super) fn new(mut child: Child) -> Result<Process, Errno> {
         let group = Pid::from_child(&child);
         match pidfd_open(group, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(Process { child, group, pidfd, reaped: false }),
             Err(e) => {
                 let _ = kill_process_group(group, Signal::KILL);
                 let _ = child.wait();
-                Err(format!("it was started, could not be watched ({e}), and was killed"))
+                Err(e)
             }
         }
     }
@@ -45,6 +47,16 @@ impl Process {
     /// Kills the group.
     pub(super) fn kill(&self) {
         self.signal(Signal::KILL);
+    }
+
+    /// The processor time that the program has used, in milliseconds, without that of its children. Good until it is
+    /// reaped.
+    pub(super) fn cpu_ms(&self) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.group.as_raw_nonzero())).ok()?;
+        // The name in brackets may contain anything; utime and stime are the fields 14 and 15 (proc(5)).
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
+        let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
+        Some(ticks.saturating_mul(1_000) / clock_ticks_per_second().max(1))
     }
 
     /// Kills what is left of the group and reaps the leader; waits for its end.

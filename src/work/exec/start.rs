@@ -5,10 +5,15 @@
 
 use super::Command;
 use super::launch::{Image, Words, launch};
+use super::limits::terms;
+use super::pipes::Ends;
 use super::process::Process;
-use super::refusal::refusal;
+use super::refusal::{Refusal, refusal};
+use super::user::Account;
+use crate::task::Policy;
 use crate::work::Context;
 use rustix::fs::{Access, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::param::page_size;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -20,40 +25,63 @@ use std::process::Stdio;
 /// Where a program without a slash is looked for when the command's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// A program that runs, and our ends of its pipes, which do not block.
+/// What stands in an argument of the command for the param.
+pub(super) const PARAM: &str = "{param}";
+
+/// The longest argument, in pages, its closing NUL included (MAX_ARG_STRLEN of the kernel: 128 KiB).
+const ARGUMENT_PAGES: usize = 32;
+
+/// A program that runs, and our ends of its pipes.
 pub(super) struct Started {
     pub(super) process: Process,
-    pub(super) stdin: Option<OwnedFd>,
-    pub(super) stdout: Option<OwnedFd>,
-    pub(super) stderr: Option<OwnedFd>,
+    pub(super) ends: Ends,
+    /// Whether it has a limit of processor time.
+    pub(super) cpu_limited: bool,
 }
 
 /// Starts the program of `command` in a process group of its own.
-pub(super) fn start(command: &Command, cx: &Context, body: Option<OwnedFd>) -> Result<Started, String> {
+pub(super) fn start(
+    command: &Command,
+    cx: &Context,
+    param: &[u8],
+    policy: &Policy,
+    body: Option<OwnedFd>,
+) -> Result<Started, Refusal> {
     let Some(name) = command.argv.first() else {
-        return Err("its command is empty; name a program in `command`".to_string());
+        return Err(Refusal::Broken("its command is empty; name a program in `command`".to_string()));
     };
     let path = locate(name, command)?;
+    let (terms, account) = terms(command, policy)?;
+    let cpu_limited = terms.cpu.is_some();
     let image = Image {
         path: without_nul(path.as_os_str().as_bytes().to_vec(), "the program's path")?,
-        argv: arguments(command)?,
-        env: environment(command, cx)?,
+        argv: arguments(command, param)?,
+        env: environment(command, cx, account.as_ref())?,
     };
     let mut process = std::process::Command::new(&path);
     process.current_dir(&command.cwd).process_group(0);
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = launch(&mut process, image, body).map_err(|e| refusal(&e, &command.cwd, &path))?;
-    let stdin = child.stdin.take().map(OwnedFd::from);
-    let stdout = child.stdout.take().map(OwnedFd::from);
-    let stderr = child.stderr.take().map(OwnedFd::from);
-    let process = Process::new(child)?;
-    for pipe in [&stdin, &stdout, &stderr].into_iter().flatten() {
+    let launched = launch(&mut process, image, terms, body);
+    let (mut child, result) = launched.map_err(|halt| refusal(&halt, command, &path))?;
+    let ends = Ends {
+        stdin: child.stdin.take().map(OwnedFd::from),
+        stdout: child.stdout.take().map(OwnedFd::from),
+        stderr: child.stderr.take().map(OwnedFd::from),
+        result: Some(result),
+    };
+    let unwatched =
+        |e| Refusal::Passing(format!("it was started, could not be watched ({e}), and was killed; look at ulimit -n"));
+    let process = Process::new(child).map_err(unwatched)?;
+    for pipe in [&ends.stdin, &ends.stdout, &ends.stderr, &ends.result].into_iter().flatten() {
         // Each end of a pipe has flags of its own: the program's ends go on blocking.
-        fcntl_getfl(pipe)
-            .and_then(|flags| fcntl_setfl(pipe, flags | OFlags::NONBLOCK))
-            .map_err(|e| format!("its pipes could not be set up: {e}"))?;
+        fcntl_getfl(pipe).and_then(|flags| fcntl_setfl(pipe, flags | OFlags::NONBLOCK)).map_err(unwatched)?;
     }
-    Ok(Started { process, stdin, stdout, stderr })
+    Ok(Started { process, ends, cpu_limited })
+}
+
+/// Whether the param is an argument, or part of one. Its standard input is empty then.
+pub(super) fn takes_param(command: &Command) -> bool {
+    command.argv.iter().skip(1).any(|argument| find(argument.as_bytes()).is_some())
 }
 
 /// The program's file: as it stands if it has a slash, else the first executable file of that name in the `PATH`.
@@ -82,15 +110,57 @@ fn locate(name: &OsStr, command: &Command) -> Result<PathBuf, String> {
     })
 }
 
-fn arguments(command: &Command) -> Result<Words, String> {
-    let texts = command.argv.iter().enumerate();
-    let texts = texts.map(|(index, text)| without_nul(text.as_bytes().to_vec(), &format!("argument {index}")));
-    Ok(Words::new(texts.collect::<Result<_, _>>()?))
+fn arguments(command: &Command, param: &[u8]) -> Result<Words, Refusal> {
+    let mut texts = Vec::with_capacity(command.argv.len());
+    for (index, text) in command.argv.iter().enumerate() {
+        let whole = without_nul(text.as_bytes().to_vec(), &format!("argument {index}"))?;
+        // Which program is run is never for a row to say.
+        texts.push(if index == 0 { whole } else { with_param(whole, param)? });
+    }
+    Ok(Words::new(texts))
 }
 
-fn environment(command: &Command, cx: &Context) -> Result<Words, String> {
-    let mut all: BTreeMap<&str, String> =
-        command.env.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+/// The argument with the param in the place of each `{param}`; what the param brings along is not looked at again.
+fn with_param(argument: CString, param: &[u8]) -> Result<CString, Refusal> {
+    let text = argument.as_bytes();
+    let Some(first) = find(text) else { return Ok(argument) };
+    if let Some(at) = param.iter().position(|byte| *byte == 0) {
+        return Err(Refusal::Param(format!(
+            "the param has a NUL byte at position {at}, which an argument cannot hold; \
+             read it from stdin instead, without {PARAM}"
+        )));
+    }
+    let largest = page_size() * ARGUMENT_PAGES - 1;
+    let (mut filled, mut rest, mut next) = (Vec::new(), text, Some(first));
+    while let Some(at) = next {
+        filled.extend_from_slice(&rest[..at]);
+        filled.extend_from_slice(param);
+        rest = &rest[at + PARAM.len()..];
+        next = find(rest);
+        if filled.len() + rest.len() > largest {
+            return Err(Refusal::Param(format!(
+                "the param has {} bytes, and an argument with it is longer than the {largest} that the kernel takes; \
+                 read it from stdin instead, without {PARAM}",
+                param.len()
+            )));
+        }
+    }
+    filled.extend_from_slice(rest);
+    Ok(without_nul(filled, "an argument")?)
+}
+
+/// Where `{param}` begins.
+fn find(text: &[u8]) -> Option<usize> {
+    text.windows(PARAM.len()).position(|part| part == PARAM.as_bytes())
+}
+
+fn environment(command: &Command, cx: &Context, account: Option<&Account>) -> Result<Words, String> {
+    let mut all: BTreeMap<&str, String> = BTreeMap::new();
+    if let Some(account) = account {
+        let Account { name, home, .. } = account;
+        all.extend([("HOME", home.clone()), ("USER", name.clone()), ("LOGNAME", name.clone())]);
+    }
+    all.extend(command.env.iter().map(|(name, value)| (name.as_str(), value.clone())));
     all.extend([
         ("ROWMILL_TASK_ID", cx.task_id().to_string()),
         ("ROWMILL_JOB", cx.job().to_string()),

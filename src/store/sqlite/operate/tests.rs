@@ -6,7 +6,7 @@
 mod many;
 
 use crate::store::sqlite::*;
-use crate::task::{Cause, Status};
+use crate::task::{Cause, Delivery, Status};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use tempfile::TempDir;
@@ -33,7 +33,7 @@ fn blame(_: &Task) -> Settlement {
 }
 
 fn ended(settlement: Settlement) -> Ended {
-    Ended { settlement, started_at_ms: NOW - 2, finished_at_ms: NOW - 1 }
+    Ended { settlement, started_at_ms: NOW - 2, finished_at_ms: NOW - 1, company: None }
 }
 
 fn hold(store: &mut Sqlite, badge: &Badge, id: i64) -> Hold {
@@ -68,7 +68,10 @@ fn make(store: &mut Sqlite, badge: &Badge, state: &str) -> i64 {
         "running" => {
             let hold = hold(store, badge, id);
             let right = right_to(store, &hold, id);
-            assert!(matches!(store.claim(&hold, badge, &right, 0, NOW).unwrap(), Claiming::Claimed(_)));
+            assert!(matches!(
+                store.claim(&hold, badge, &right, 0, NOW, Delivery::AtLeastOnce).unwrap(),
+                Claiming::Claimed(_)
+            ));
         }
         "parked" | "parked_ahead" => {
             settle(store, badge, id, Settlement::Parked { cause: "undecodable", reason: "bad".into() });
@@ -273,7 +276,9 @@ fn a_running_task_stays_cancelled_and_its_claim_is_gone_with_its_settlement() {
     let id = add(&mut store, "j", None, Some("k"));
     let hold = hold(&mut store, &me, id);
     let right = right_to(&mut store, &hold, id);
-    let Claiming::Claimed(claim) = store.claim(&hold, &me, &right, 0, NOW).unwrap() else { panic!() };
+    let Claiming::Claimed(claim) = store.claim(&hold, &me, &right, 0, NOW, Delivery::AtLeastOnce).unwrap() else {
+        panic!()
+    };
     drop(hold);
     tell(&mut admin, Operation::Cancel, &[id], &[Fate::Changed(Status::Cancelled)]);
     for operation in [Operation::Retry, Operation::Cancel, Operation::Release] {

@@ -10,33 +10,50 @@ use std::process::Stdio;
 
 const MARK: &str = "rowmill-alone";
 
-/// This test binary, about to run only the test `name` of this file, in `folder`.
+/// This test binary, about to run only the test `name` of the room (of this file unless it names another), in `folder`.
 fn again(name: &str, folder: &Path) -> std::process::Command {
+    again_with(name, folder, "3>&-")
+}
+
+/// The same with another redirection; otherwise its descriptor 3 is free.
+fn again_with(name: &str, folder: &Path, redirection: &str) -> std::process::Command {
     std::fs::write(folder.join(MARK), "").unwrap();
-    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
-    process.args(["--exact", &format!("work::exec::tests::alone::{name}"), "--nocapture", "--test-threads=1"]);
+    let mut process = std::process::Command::new("/bin/sh");
+    process.args(["-c", &format!("exec \"$0\" \"$@\" {redirection}")]).arg(std::env::current_exe().unwrap());
+    let name = if name.contains("::") { name.to_string() } else { format!("alone::{name}") };
+    process.args(["--exact", &format!("work::exec::tests::{name}"), "--nocapture", "--test-threads=1"]);
     process.current_dir(folder);
     process
 }
 
+/// Whether this process is one that a test has started to run only itself.
+pub(super) fn is_alone() -> bool {
+    Path::new(MARK).exists()
+}
+
 /// Runs `body` in a process of its own.
-fn alone(name: &str, body: fn()) {
-    if Path::new(MARK).exists() {
+pub(super) fn alone(name: &str, body: fn()) {
+    alone_with(name, "3>&-", body);
+}
+
+/// The same with a redirection of its descriptors.
+pub(super) fn alone_with(name: &str, redirection: &str, body: fn()) {
+    if is_alone() {
         return body();
     }
     let folder = tempfile::tempdir().unwrap();
-    let seen = again(name, folder.path()).output().unwrap();
+    let seen = again_with(name, folder.path(), redirection).output().unwrap();
     let text = String::from_utf8_lossy(&seen.stdout);
     assert!(seen.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&seen.stderr));
 }
 
-fn assert_no_children() {
+pub(super) fn assert_no_children() {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     assert_eq!(waitid(WaitId::All, options).map(|_| ()), Err(rustix::io::Errno::CHILD), "a child is left");
 }
 
 /// Each descriptor with the flags that it was opened with.
-fn descriptors() -> BTreeMap<String, i32> {
+pub(super) fn descriptors() -> BTreeMap<String, i32> {
     let names: Vec<_> = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().file_name()).collect();
     let flags = |name: &OsString| {
         let info = std::fs::read_to_string(Path::new("/proc/self/fdinfo").join(name)).ok()?;
@@ -139,12 +156,24 @@ fn waiting_costs_nothing_whatever_is_closed() {
 
 #[test]
 fn the_program_dies_with_its_worker() {
-    if Path::new(MARK).exists() {
-        run_with(&sh("trap '' TERM HUP; echo pid=$$; exec sleep 1000"), b"", &patient(), |text, _| println!("{text}"));
+    dies_with_its_worker("the_program_dies_with_its_worker", None);
+}
+
+#[test]
+fn the_program_of_another_user_dies_with_its_worker() {
+    if is_root() {
+        dies_with_its_worker("the_program_of_another_user_dies_with_its_worker", Some(User::parse("nobody").unwrap()));
+    }
+}
+
+fn dies_with_its_worker(name: &str, user: Option<User>) {
+    if is_alone() {
+        let command = Command { user, ..sh("trap '' TERM HUP; echo pid=$$; exec sleep 1000") };
+        run_with(&command, b"", &patient(), |text, _| println!("{text}"));
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut worker = again("the_program_dies_with_its_worker", folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut worker = again(name, folder.path()).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(worker.stdout.take().unwrap()).lines();
     let pid = lines.find_map(|line| Some(line.unwrap().split_once("pid=")?.1.to_string())).unwrap();
     assert!(!ends(&pid, 0));

@@ -88,7 +88,7 @@ fn what_is_wrong_with_the_call_is_said() {
     assert_says(&refusal(&env("A=B", "")), &["`A=B` cannot be the name"]);
     assert_says(&refusal(&env("", "x")), &["cannot be the name"]);
     let large = command(&["true", &"x".repeat(3_000_000)]);
-    assert_says(&refusal(&large), &["larger than the kernel takes", "stdin"]);
+    assert_says(&refusal(&large), &["larger than the kernel takes", "mend `command`"]);
     assert_says(&refusal(&Command { cwd: "/no/such/folder".into(), ..call.clone() }), &["/no/such/folder", "cwd"]);
     assert_says(&refusal(&Command { cwd: "/bin/sh".into(), ..call }), &["/bin/sh", "is not a folder"]);
 }

@@ -1,0 +1,167 @@
+//! A program with jobs of its own: what `main` of one looks like, and jobs that are hard on the engine.
+//!
+//! The tests run it, kill it and look at what is left. Its jobs write into the table `outbox (task, n)`, which whoever uses
+//! it makes first, and into files of the folder that it is started in.
+
+use rowmill::{Backoff, Context, Delivery, Job, JobError, NewTask, Outcome, Policy, Tx};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::fs::File;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Retried at once, and nearly for ever: what is tried here are deaths.
+fn stubborn() -> Policy {
+    let backoff = Backoff { first_ms: 0, factor: 1.0, max_ms: 0 };
+    Policy { max_attempts: 1_000, backoff, effects_ms: 60_000, ..Policy::default() }
+}
+
+fn note(tx: &Tx<'_>, task: i64, n: i64) -> Result<(), JobError> {
+    tx.execute("INSERT INTO outbox (task, n) VALUES (?1, ?2)", &[task.into(), n.into()])?;
+    Ok(())
+}
+
+/// Waits until there is a file of this name.
+async fn wait_for(name: &str) {
+    while !Path::new(name).exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Takes some milliseconds, and notes its param in its settlement.
+#[derive(Deserialize)]
+struct Note(i64);
+
+impl Job for Note {
+    const NAME: &'static str = "note";
+
+    fn policy() -> Policy {
+        stubborn()
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let task = cx.task_id();
+        Ok(Outcome::done().effect(move |tx| note(tx, task, self.0)))
+    }
+}
+
+/// Asks for as many `note`s as its param says.
+#[derive(Deserialize)]
+struct Fan(i64);
+
+impl Job for Fan {
+    const NAME: &'static str = "fan";
+
+    fn policy() -> Policy {
+        stubborn()
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        let task = cx.task_id();
+        let notes = (1..=self.0).map(|n| NewTask::of("note", n.to_string()));
+        Ok(Outcome::with_result(format!("{} notes", self.0)).then_all(notes).effect(move |tx| note(tx, task, 0)))
+    }
+}
+
+/// Waits until there is a file `answer`; then notes, and keeps its settlement open until there is a file `go`.
+#[derive(Deserialize)]
+struct Linger(i64);
+
+impl Job for Linger {
+    const NAME: &'static str = "linger";
+
+    fn policy() -> Policy {
+        stubborn()
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        let task = cx.task_id();
+        wait_for("answer").await;
+        File::create("answered")?;
+        Ok(Outcome::done().then(NewTask::of("note", "7")).effect(move |tx| {
+            note(tx, task, self.0)?;
+            File::create("noted")?;
+            while !Path::new("go").exists() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        }))
+    }
+}
+
+/// Notes, then fails in its settlement at its first attempt.
+#[derive(Deserialize)]
+struct Stumble(i64);
+
+impl Job for Stumble {
+    const NAME: &'static str = "stumble";
+
+    fn policy() -> Policy {
+        stubborn()
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        let (task, attempt) = (cx.task_id(), cx.attempt());
+        Ok(Outcome::done().then(NewTask::of("note", "8")).effect(move |tx| {
+            note(tx, task, self.0)?;
+            if attempt == 1 { Err(JobError::new("stumbled")) } else { Ok(()) }
+        }))
+    }
+}
+
+/// Never yields.
+#[derive(Deserialize)]
+struct Spin(#[allow(dead_code, reason = "accepted, not looked at")] IgnoredAny);
+
+impl Job for Spin {
+    const NAME: &'static str = "spin";
+
+    fn policy() -> Policy {
+        Policy { max_attempts: 1, timeout_ms: Some(200), grace_ms: 200, ..Policy::default() }
+    }
+
+    async fn run(self, _: &Context) -> Result<Outcome, JobError> {
+        File::create("spins")?;
+        loop {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Runs at most once: leaves a file that must not be there yet, then does what its param says.
+#[derive(Deserialize)]
+struct Once(String);
+
+impl Job for Once {
+    const NAME: &'static str = "once";
+
+    fn policy() -> Policy {
+        Policy { delivery: Delivery::AtMostOnce, timeout_ms: Some(60_000), ..stubborn() }
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        File::options().write(true).create_new(true).open(format!("once-{}", cx.task_id()))?;
+        match self.0.as_str() {
+            "wait" => wait_for("go").await,
+            "retry" => return Ok(Outcome::Retry { reason: "again".into() }),
+            "snooze" => return Ok(Outcome::Snooze { delay_ms: 0 }),
+            "fail" => return Err(JobError::new("no")),
+            _ => {}
+        }
+        Ok(Outcome::done())
+    }
+}
+
+fn main() -> ExitCode {
+    rowmill::main(|jobs| {
+        jobs.job::<Note>()?;
+        jobs.job::<Fan>()?;
+        jobs.job::<Linger>()?;
+        jobs.job::<Stumble>()?;
+        jobs.job::<Spin>()?;
+        jobs.job::<Once>()?;
+        Ok(())
+    })
+}

@@ -1,0 +1,204 @@
+//! `stop`, `start`, `restart` and `workers`: what a person has to do with worker processes.
+//!
+//! The order to stop stands in the database, and every worker obeys it at its next look; the signals only make it sooner.
+//! A process is signalled by a descriptor that is proven to be that worker's, never by its number alone.
+
+use super::args::Format;
+use super::site::{Site, env};
+use super::{Verdict, print, show, tick};
+use crate::clock::Watch;
+use crate::error::{Error, Result};
+use crate::store::{Hand, Order, Store};
+use chrono_tz::Tz;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, pidfd_send_signal};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Workers that were told to stop are gone after this, or something is wrong: twice their grace, and some more.
+const PATIENCE: Duration = Duration::from_secs(50);
+/// A worker that was started has taken its place after this, or it has failed.
+const TAKES_PLACE: Duration = Duration::from_secs(10);
+/// How long to wait at most between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// The same for what takes only milliseconds.
+const SHORT_LOOK: Duration = Duration::from_millis(5);
+
+pub(super) fn stop(site: &Site, now: bool) -> Result<Verdict> {
+    let mut store = site.existing_store()?;
+    let order = store.stop(&who(), site.clock.now_ms())?;
+    let ended = end_all(store.as_mut(), now)?;
+    let ended = match ended {
+        0 => "no worker was alive".to_string(),
+        1 => "1 worker ended".to_string(),
+        _ => format!("{ended} workers ended"),
+    };
+    print(&format!("{}; {ended}\n", words(&order, site.config.timezone)))?;
+    Ok(Verdict::Well)
+}
+
+pub(super) fn start(site: &Site) -> Result<Verdict> {
+    let order = site.existing_store()?.start()?;
+    let journal = site.journal()?;
+    tick::tick_once(site, &journal, None)?;
+    let text = match order {
+        Some(order) => format!("started again; it was {}\n", words(&order, site.config.timezone)),
+        None => "it was not stopped; workers that were missing are started\n".to_string(),
+    };
+    print(&text)?;
+    Ok(Verdict::Well)
+}
+
+pub(super) fn restart(site: &Site, workers: Option<u32>) -> Result<Verdict> {
+    let mut store = site.existing_store()?;
+    site.refuse_stopped(store.as_mut())?;
+    let journal = site.journal()?;
+    let launch = tick::launch(site, workers)?;
+    let mut replaced = 0;
+    for hand in store.crew()? {
+        let index = hand.info.index;
+        end_one(&hand)?;
+        // One that is beyond N is not needed any more.
+        if index < workers.unwrap_or(store.plan()?.current().partitions) {
+            launch.start(index, &journal)?;
+            let watch = Watch::start();
+            while !store.is_alive(index)? {
+                if watch.left_of(TAKES_PLACE).is_zero() {
+                    return Err(Error::failed(format!("worker {index} was started, but has not begun"))
+                        .hint("`rowmill logs` may say why; the other workers go on as they were"));
+                }
+                wait_for(&[], SHORT_LOOK)?;
+            }
+            replaced += 1;
+        }
+    }
+    drop(store);
+    tick::tick_once(site, &journal, workers)?;
+    print(&format!("{} replaced\n", if replaced == 1 { "1 worker".into() } else { format!("{replaced} workers") }))?;
+    Ok(Verdict::Well)
+}
+
+pub(super) fn workers(site: &Site, format: Format) -> Result<Verdict> {
+    let crew = site.existing_store()?.crew()?;
+    let text = match format {
+        Format::Json => format!("{}\n", crew.iter().map(as_json).collect::<Value>()),
+        Format::Table if crew.is_empty() => "no worker is alive\n".to_string(),
+        Format::Table => {
+            let now_ms = site.clock.now_ms();
+            let mut table = show::table(&["worker", "pid", "started", "memory", "runs"]);
+            for hand in &crew {
+                let memory = resident_kb(hand.info.pid).map_or("?".into(), |kb| format!("{} MiB", kb.div_ceil(1024)));
+                let started = show::from_now(hand.info.started_at, now_ms);
+                table.add_row([
+                    hand.info.index.to_string(),
+                    hand.info.pid.to_string(),
+                    started,
+                    memory,
+                    runs(hand, now_ms),
+                ]);
+            }
+            show::text(&table)
+        }
+    };
+    print(&text)?;
+    Ok(Verdict::Well)
+}
+
+/// A worker, its claimed task and its memory.
+pub(super) fn as_json(hand: &Hand) -> Value {
+    let claimed = hand.claimed.as_ref();
+    json!({
+        "index": hand.info.index, "pid": hand.info.pid, "started_at": hand.info.started_at,
+        "resident_kb": resident_kb(hand.info.pid), "task": claimed.map(|c| c.task),
+        "job": claimed.and_then(|c| c.job.clone()), "running_since": claimed.map(|c| c.since),
+    })
+}
+
+/// The claimed task of a worker, in words; short ones are not claimed, and not shown.
+fn runs(hand: &Hand, now_ms: i64) -> String {
+    let Some(claimed) = &hand.claimed else { return String::new() };
+    let job = show::excerpt(claimed.job.as_deref().unwrap_or("a deleted row").as_bytes(), 30);
+    format!("task {} ({job}) since {}", claimed.task, show::span(now_ms - claimed.since))
+}
+
+/// Resident memory of a process, in KiB: the second field of /proc/PID/statm, in pages.
+fn resident_kb(pid: i32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64 / 1024)
+}
+
+/// The order to stop, for a person.
+pub(super) fn words(order: &Order, zone: Tz) -> String {
+    format!("stopped since {} by {}", show::time(order.since, zone), show::excerpt(order.by_whom.as_bytes(), 80))
+}
+
+/// Who gives an order, as far as can be told.
+pub(super) fn who() -> String {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| env(name).filter(|user| !user.is_empty()));
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
+}
+
+/// Tells all workers to stop, and waits until none is left; answers how many there were. `now`: until they break off.
+fn end_all(store: &mut dyn Store, now: bool) -> Result<usize> {
+    let mut told = BTreeSet::new();
+    let watch = Watch::start();
+    loop {
+        let crew = store.crew()?;
+        if crew.is_empty() {
+            return Ok(told.len());
+        }
+        if watch.left_of(PATIENCE).is_zero() {
+            return Err(does_not_end(&crew[0]));
+        }
+        for hand in &crew {
+            // Two signals that come close together are taken for one: so at each look until it has ended.
+            if told.insert((hand.info.index, hand.info.pid)) || now {
+                terminate(hand);
+            }
+        }
+        wait_for(&crew, LOOK)?;
+    }
+}
+
+/// Tells one worker to stop, and waits for its end.
+fn end_one(hand: &Hand) -> Result<()> {
+    if hand.process.is_none() {
+        return Err(Error::failed(format!("worker {} cannot be signalled from here", hand.info.index))
+            .hint("restart it where it was started; `rowmill stop` works from everywhere"));
+    }
+    terminate(hand);
+    let watch = Watch::start();
+    while !wait_for(std::slice::from_ref(hand), watch.left_of(PATIENCE))? {
+        if watch.left_of(PATIENCE).is_zero() {
+            return Err(does_not_end(hand));
+        }
+    }
+    Ok(())
+}
+
+/// One that has just ended cannot be told any more, and need not be; one of another user reads the order by itself.
+fn terminate(hand: &Hand) {
+    if let Some(process) = &hand.process {
+        let _ = pidfd_send_signal(process, Signal::TERM);
+    }
+}
+
+/// Waits until one of the workers ends, at most for `span`; whether one did.
+fn wait_for(crew: &[Hand], span: Duration) -> Result<bool> {
+    let processes = crew.iter().filter_map(|hand| hand.process.as_ref());
+    let mut fds: Vec<PollFd<'_>> = processes.map(|process| PollFd::new(process, PollFlags::IN)).collect();
+    match poll(&mut fds, Timespec::try_from(span).ok().as_ref()) {
+        Ok(ended) => Ok(ended > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn does_not_end(hand: &Hand) -> Error {
+    let (index, pid) = (hand.info.index, hand.info.pid);
+    Error::try_again(format!("worker {index} does not end"))
+        .hint(format!("`rowmill workers` shows what it does; `kill -KILL {pid}` ends it, and its task runs again"))
+}

@@ -1,0 +1,58 @@
+//! A page of a file, mapped into memory and shared by all processes that map it.
+//!
+//! A store to it costs a nanosecond, and the kernel keeps it when the process dies. The page is only ever used through
+//! atomics, so that any bytes are valid and no reader needs a lock. The file stays open for the mapping alone: a lock on
+//! another opening of it ends when that is dropped, however long the mapping lives.
+#![allow(unsafe_code)]
+
+use crate::error::{Error, Result};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::ffi::c_void;
+use std::fs::File;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicI64;
+
+/// The length of the mapping, in bytes.
+const LENGTH: usize = 4096;
+/// How many words of it are used.
+const WORDS: usize = 8;
+
+/// The first words of a mapped file.
+#[derive(Debug)]
+pub(super) struct Mapped(NonNull<[AtomicI64; WORDS]>);
+
+// SAFETY: the memory behind it is only ever used through atomics.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
+impl Mapped {
+    /// Maps a file that is open for reading and writing, making it long enough first: a new one is all zeros. Our files
+    /// are never cut short while somebody maps them.
+    pub(super) fn new(file: &File) -> Result<Mapped> {
+        if file.metadata()?.len() < LENGTH as u64 {
+            file.set_len(LENGTH as u64)?;
+        }
+        // SAFETY: the kernel chooses the address, so no memory of ours is replaced.
+        let address = unsafe {
+            mmap(std::ptr::null_mut(), LENGTH, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED, file, 0)?
+        };
+        let words = NonNull::new(address.cast::<[AtomicI64; WORDS]>());
+        Ok(Mapped(words.ok_or_else(|| Error::failed("a file of the run folder could not be mapped"))?))
+    }
+
+    /// The words.
+    pub(super) fn words(&self) -> &[AtomicI64; WORDS] {
+        // SAFETY: the mapping is longer than the words, aligned to a page, and lives as long as `self`; any bytes are
+        // valid integers.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: this is the mapping that `new` made, and nobody can use it after this.
+        let unmapped = unsafe { munmap(self.0.as_ptr().cast::<c_void>(), LENGTH) };
+        debug_assert!(unmapped.is_ok(), "a mapping of ours can be given back");
+    }
+}

@@ -1,0 +1,167 @@
+//! The pulse of workers: proof that one that keeps its locks still makes progress.
+//!
+//! A worker that is stopped or frozen cannot be told from a busy one by its locks. So its engine's thread writes, into a
+//! mapped file of the run folder, when it last got anywhere. Whoever looks and finds that too long ago kills it, after the
+//! boot, the pid namespace and the start time have proven that it is that process. This is the only timeout in recovery.
+//! Waiting for the write gate is nobody's own fault: it is marked, and whoever owns the gate is looked at instead.
+
+use super::badge::worker_lock;
+use super::mapped::Mapped;
+use super::{identity, lock};
+use crate::error::Result;
+use crate::store::{Frozen, Watchman};
+use rustix::process::{Signal, pidfd_send_signal};
+use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A worker that owns the write gate holds up all others: it may be without a pulse for this long.
+const GATE_STALL: Duration = Duration::from_secs(5);
+/// A worker looks at that many others, those with the next indexes.
+const NEIGHBOURS: u32 = 16;
+
+/// This process's pulse, if it is a worker. There is one engine's thread in a process, and everything that it waits in
+/// must be able to show that it lives, SQLite's busy handler included.
+static OWN: OnceLock<Pulse> = OnceLock::new();
+
+/// Whether SQLite's busy handler was called.
+static FOREIGN: AtomicBool = AtomicBool::new(false);
+
+/// What a worker does while it has no pulse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    Work = 0,
+    /// It waits for its turn at the write gate.
+    GateQueue = 1,
+    /// It owns the write gate.
+    Gate = 2,
+}
+
+#[derive(Debug)]
+struct Pulse(Mapped);
+
+fn name(index: u32) -> String {
+    format!("pulse-{index}")
+}
+
+fn open(path: &Path) -> Result<Pulse> {
+    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    Ok(Pulse(Mapped::new(&file)?))
+}
+
+/// Milliseconds on a clock that all processes of this boot share and that nobody can set.
+pub(super) fn now_ms() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
+}
+
+/// Tells pid namespaces apart: 0 when that cannot be told.
+fn pid_namespace() -> i64 {
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino().cast_signed())
+}
+
+/// Begins the pulse of this process, which is worker `index` and has its liveness lock.
+pub(super) fn begin(run: &Path, index: u32, pid: i64, pid_start: i64) -> Result<()> {
+    let pulse = open(&run.join(name(index)))?;
+    let words = pulse.0.words();
+    // No pulse until all of it is written: nobody is killed for what stood there before.
+    words[0].store(0, Ordering::SeqCst);
+    for (word, value) in words[1..5].iter().zip([At::Work as i64, pid, pid_start, pid_namespace()]) {
+        word.store(value, Ordering::SeqCst);
+    }
+    // A second worker of one process has no pulse of its own, and is never killed for lack of one.
+    if OWN.set(pulse).is_ok() {
+        beat();
+    }
+    Ok(())
+}
+
+/// Shows that this process gets on.
+pub(super) fn beat() {
+    if let Some(own) = OWN.get() {
+        own.0.words()[0].store(now_ms(), Ordering::Release);
+    }
+}
+
+/// Says where this process is, and that it has got there.
+pub(super) fn at(place: At) {
+    if let Some(own) = OWN.get() {
+        own.0.words()[1].store(place as i64, Ordering::Release);
+        beat();
+    }
+}
+
+/// Called by SQLite while an application has the database locked: waiting is getting on. The pauses grow to 25 ms. It
+/// gives up after about 30 s; in a worker, which tries again by itself, after one, so that it hears when it is to stop.
+pub(super) fn busy(tries: i32) -> bool {
+    beat();
+    FOREIGN.store(true, Ordering::Relaxed);
+    let pause_ms = i64::from(tries.clamp(0, 24)) + 1;
+    let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: pause_ms * 1_000_000 };
+    // An interruption only makes the pause shorter.
+    let _ = rustix::event::poll(&mut [], Some(&pause));
+    tries < if OWN.get().is_some() { 50 } else { 1_200 }
+}
+
+/// Whether the database was found locked since this was last asked. Behind the write gate, only an application can have
+/// locked it.
+pub(super) fn met_an_application() -> bool {
+    FOREIGN.swap(false, Ordering::Relaxed)
+}
+
+/// Looks after other workers.
+#[derive(Debug)]
+pub(super) struct SqliteWatchman {
+    run: PathBuf,
+    /// Whose process this is, if it is a worker.
+    own: Option<u32>,
+    workers: u32,
+}
+
+impl SqliteWatchman {
+    pub(super) fn new(run: &Path, own: Option<u32>, workers: u32) -> SqliteWatchman {
+        SqliteWatchman { run: run.to_path_buf(), own, workers }
+    }
+
+    /// Kills worker `index` if it has shown no pulse for too long; how long, if so.
+    fn look_at(&self, index: u32, stall: Duration) -> Result<Option<Frozen>> {
+        let path = self.run.join(name(index));
+        if !path.exists() || !lock::is_locked(&self.run, &worker_lock(index))? {
+            return Ok(None);
+        }
+        let pulse = open(&path)?;
+        let words: Vec<i64> = pulse.0.words()[..5].iter().map(|word| word.load(Ordering::Acquire)).collect();
+        let [beat, at, pid, pid_start, namespace] = words[..] else { return Ok(None) };
+        // Whoever waits for a slow disk inside the gate is not frozen, and to kill it would only make the next one wait.
+        let at_gate = at == At::Gate as i64 && !identity::is_busy(pid);
+        let bound = if at_gate { stall.min(GATE_STALL) } else { stall };
+        let silent = Duration::from_millis(u64::try_from(now_ms().saturating_sub(beat)).unwrap_or(0));
+        if beat == 0 || at == At::GateQueue as i64 || silent <= bound || namespace != pid_namespace() {
+            return Ok(None);
+        }
+        let Some(process) = identity::watch(pid, Some(pid_start)) else { return Ok(None) };
+        // Once more, now that the descriptor means this process: it may have come back to life meanwhile.
+        if pulse.0.words()[0].load(Ordering::Acquire) != beat {
+            return Ok(None);
+        }
+        // It can only fail because the process has ended, which is what is wanted.
+        let _ = pidfd_send_signal(&process, Signal::KILL);
+        Ok(Some(Frozen { index, pid, silent }))
+    }
+}
+
+impl Watchman for SqliteWatchman {
+    fn look(&mut self, stall: Duration) -> Result<Vec<Frozen>> {
+        let mut frozen = Vec::new();
+        let first = self.own.map_or(0, |own| own + 1);
+        let count = if self.own.is_some() { NEIGHBOURS.min(self.workers) } else { self.workers };
+        for index in (0..count).map(|step| (first + step) % self.workers.max(1)).filter(|i| Some(*i) != self.own) {
+            frozen.extend(self.look_at(index, stall)?);
+        }
+        Ok(frozen)
+    }
+}
