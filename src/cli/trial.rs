@@ -8,7 +8,7 @@ use super::args_tasks::TryArgs;
 use super::site::{Site, stop_on_signals};
 use super::{Verdict, complain, enqueue, show, tell};
 use crate::error::{Error, Result};
-use crate::task::{Cause, Ending, Outcome, Task};
+use crate::task::{Cause, Company, Ending, Outcome, Task};
 use crate::work::exec::OutputLine;
 use crate::work::{exit_code, try_once as run};
 use std::io::Write;
@@ -55,13 +55,23 @@ fn live(line: &OutputLine) {
     };
 }
 
+/// What a worker would have written with the outcome, and a try does not.
+fn unwritten(company: &Company) -> String {
+    let (follow_ups, effects) = (company.follow_ups.len(), company.effects.len());
+    format!("note: a try has no transaction: {follow_ups} follow-ups and {effects} effects were left out\n")
+}
+
 fn say(ending: &Ending) {
     let failed = |text: &str| complain(&Error::failed(text));
     match ending {
-        Ending::Answered(Outcome::Done { result: Some(result), .. }) => {
-            tell(&format!("done, with the result {}\n", show::excerpt(result, SHOWN)));
+        Ending::Answered(Outcome::Done { result, company }) => {
+            let result = result.as_ref().map(|bytes| format!(", with the result {}", show::excerpt(bytes, SHOWN)));
+            tell(&format!(
+                "done{}\n{}",
+                result.unwrap_or_default(),
+                company.as_deref().map(unwritten).unwrap_or_default()
+            ));
         }
-        Ending::Answered(Outcome::Done { result: None, .. }) => tell("done\n"),
         Ending::Answered(Outcome::Retry { reason }) => failed(&format!("to be tried again: {reason}")),
         Ending::Answered(Outcome::Snooze { delay_ms }) => {
             tell(&format!("put off for {}\n", crate::task::span_text(*delay_ms)));
@@ -74,5 +84,21 @@ fn say(ending: &Ending) {
         Ending::NotNow(reason) => failed(&format!("cannot be started now: {reason}")),
         Ending::UnknownJob => failed("no such job"),
         Ending::Interrupted | Ending::PowerCut => failed("broken off"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::NewTask;
+
+    #[test]
+    fn what_a_try_leaves_out_is_said() {
+        let next = || NewTask { job: "next".into(), ..NewTask::default() };
+        let Outcome::Done { company: Some(company), .. } = Outcome::done().then(next()).then(next()) else {
+            panic!("no company");
+        };
+        let said = "note: a try has no transaction: 2 follow-ups and 0 effects were left out\n";
+        assert_eq!(unwritten(&company), said);
     }
 }

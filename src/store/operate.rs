@@ -30,7 +30,8 @@ pub trait Operate {
 
     /// Lets parked and delayed tasks go. A parked one becomes ready, or delayed when its `run_at` lies ahead; its reason is
     /// cleared, the attempts that it was charged are kept. A delayed one becomes ready now. A filter that names no status
-    /// means parked tasks only: to be delayed is what most delayed tasks were asked for.
+    /// means parked tasks only: to be delayed is what most delayed tasks were asked for. A task of a paused job is parked
+    /// again by the worker that fetches it.
     ///
     /// Safe to repeat: yes, but for a parked task that became delayed: released once more, it is ready.
     fn release(&mut self, chosen: &Chosen<'_>, now_ms: Millis, tell: &mut Tell<'_>) -> Result<Tally>;

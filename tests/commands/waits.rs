@@ -6,7 +6,6 @@
 use crate::installation::{BOUND, Installation, Running, signal, within};
 use rustix::process::Signal;
 use serde_json::json;
-use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 #[test]
@@ -93,12 +92,11 @@ fn a_try_exits_as_the_job_did_and_leaves_nothing() {
 fn a_try_shows_each_line_when_it_is_written() {
     let here = Installation::empty();
     here.script("slow", "echo one; while [ ! -f go ]; do sleep 0.02; done; echo two");
-    let mut running = Running::start(here.command(&["try", "slow"]).stdout(Stdio::piped()));
-    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next().unwrap().unwrap(), "one");
+    let out = std::fs::File::create(here.path("out")).unwrap();
+    let mut running = Running::start(here.command(&["try", "slow"]).stdout(out).stderr(Stdio::null()));
+    within(BOUND, "the first line", || (here.read("out") == "one\n").then_some(()));
     here.write("go", "");
-    assert_eq!(lines.next().unwrap().unwrap(), "two");
-    assert_eq!(running.code(), Some(0));
+    assert_eq!((running.code(), here.read("out")), (Some(0), "one\ntwo\n".to_string()));
 }
 
 #[test]
