@@ -18,6 +18,7 @@ mod processes {
     mod frozen;
     mod killed;
     mod lingering;
+    mod places;
     mod scripts;
     mod stopped;
     mod thousands;

@@ -6,6 +6,7 @@
 //! with doubling pauses. All others look once a second, and so nothing hangs when a lookout dies.
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
+use super::lock::Inode;
 use super::{badge, identity, lock, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
@@ -38,6 +39,8 @@ const LOOKOUT: &str = "lookout";
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     socket: Option<UnixDatagram>,
+    /// The socket's file.
+    place: Option<Inode>,
     wal: PathBuf,
     index: u32,
     lookout: Option<Lookout>,
@@ -69,9 +72,25 @@ impl Bell {
         let socket = at_short_path(run, &socket_name(index), |path| UnixDatagram::bind(path))?;
         socket.set_nonblocking(true)?;
         self.socket = Some(socket);
+        self.place = Inode::at(&path);
         self.wal = wal.to_path_buf();
         self.index = index;
         Ok(())
+    }
+
+    /// Whether this process's socket is not where others ring any more.
+    pub(super) fn is_lost(&self, run: &Path) -> bool {
+        self.socket.is_some() && Inode::at(&run.join(socket_name(self.index))) != self.place
+    }
+
+    /// Listens again where the run folder was deleted or replaced. Who is the lookout is found anew.
+    pub(super) fn listen_again(&mut self, run: &Path) -> Result<()> {
+        if !self.is_lost(run) {
+            return Ok(());
+        }
+        (self.lookout, self.other_lookout) = (None, None);
+        let (wal, index) = (std::mem::take(&mut self.wal), self.index);
+        self.listen(run, &wal, index)
     }
 
     pub(super) fn is_lookout(&self) -> bool {
@@ -136,6 +155,10 @@ impl Bell {
             let left = watch.left_of(span);
             if left.is_zero() {
                 return Ok(Woken::TimeOut);
+            }
+            if self.is_lost(run) {
+                // The caller comes back to its place.
+                return Ok(Woken::Rung);
             }
             if self.become_lookout(run) {
                 // What the lookout sees to (commits since the last look, the timer) has to be looked at once.

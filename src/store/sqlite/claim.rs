@@ -118,21 +118,21 @@ fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>) -
 }
 
 pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
-    let claimants = "SELECT DISTINCT w.incarnation, w.worker, w.boot FROM rowmill_claim c
+    let claimants = "SELECT DISTINCT w.incarnation, w.worker FROM rowmill_claim c
                        JOIN rowmill_worker w ON w.incarnation = c.incarnation";
     let claimants = store
         .conn
         .prepare_cached(claimants)?
-        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
-        .collect::<rusqlite::Result<Vec<(i64, u32, String)>>>()?;
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
     let mut lost = Vec::new();
-    for (incarnation, worker, boot) in claimants {
-        let power_cut = match standing(store, incarnation, worker, &boot)? {
+    for (incarnation, worker) in claimants {
+        let power_cut = match standing(store, incarnation)? {
             Standing::Alive => continue,
             Standing::Died => false,
             Standing::PowerCut => true,
         };
-        body::end(&store.run, incarnation)?;
+        body::end_strays(&store.run, incarnation)?;
         let claims = "SELECT c.id, q.job, q.codec, q.priority, q.attempt, q.max_attempts, c.claimed_at,
                              c.delivery, c.timeout_ms, c.interrupted
                         FROM rowmill_claim c LEFT JOIN queue q ON q.id = c.id WHERE c.incarnation = ?1";

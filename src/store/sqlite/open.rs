@@ -8,6 +8,7 @@ use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -49,7 +50,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
     let (wal, bell) = (write::Wal::beside(&file), bell::Bell::default());
-    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability };
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved: BTreeMap::new() };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)
