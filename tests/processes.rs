@@ -18,6 +18,8 @@ mod processes {
     mod frozen;
     mod killed;
     mod lingering;
+    mod memory;
+    mod namespaces;
     mod places;
     mod scripts;
     mod stopped;

@@ -170,6 +170,20 @@ pub(super) fn watch_all(conn: &Connection) -> Result<Vec<OwnedFd>> {
     Ok(rows.into_iter().filter_map(|(pid, pid_start)| identity::watch(pid, Some(pid_start))).collect())
 }
 
+/// The living workers of other pid namespaces of this boot.
+pub(super) fn unseen(conn: &Connection, run: &Path) -> Result<Vec<u32>> {
+    let all = "SELECT DISTINCT worker FROM rowmill_worker WHERE boot = ?1 AND pid_space <> ?2";
+    let mut query = conn.prepare_cached(all)?;
+    let rows = query.query_map(params![this_boot()?, pid_space()], |r| r.get(0))?;
+    let mut living = Vec::new();
+    for index in rows.collect::<rusqlite::Result<Vec<u32>>>()? {
+        if lock::is_locked(run, &worker_lock(index))? {
+            living.push(index);
+        }
+    }
+    Ok(living)
+}
+
 /// How a worker process of the database stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {

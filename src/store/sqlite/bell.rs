@@ -59,6 +59,8 @@ struct Lookout {
     /// The other workers: readable when they end, so that what they had in hand is seen to at once.
     peers: Vec<OwnedFd>,
     peers_since: Option<Watch>,
+    /// Living workers of other pid namespaces, which only their locks tell of.
+    unseen: Vec<u32>,
 }
 
 impl Bell {
@@ -144,7 +146,9 @@ impl Bell {
         let mut look_again = LOOK;
         loop {
             pulse::beat();
-            self.look_for_peers(conn)?;
+            if self.look_for_peers(conn, run)? {
+                return Ok(Woken::Rung);
+            }
             let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
             if std::mem::replace(&mut self.seen, version) != version {
                 let close_together = watch.elapsed() < SPREAD * 4;
@@ -194,7 +198,7 @@ impl Bell {
         // Read by the others, who would only look a second later if it could not be written.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         self.other_lookout = None;
-        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None });
+        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None, unseen: Vec::new() });
         true
     }
 
@@ -205,15 +209,18 @@ impl Bell {
         }
     }
 
-    /// The lookout looks once a second who the other workers are.
-    fn look_for_peers(&mut self, conn: &Connection) -> Result<()> {
+    /// The lookout looks once a second who the other workers are. Whether one has ended that cannot be watched.
+    fn look_for_peers(&mut self, conn: &Connection, run: &Path) -> Result<bool> {
         if let Some(lookout) = &mut self.lookout
             && lookout.peers_since.is_none_or(|since| since.left_of(LOOK).is_zero())
         {
             lookout.peers = badge::watch_all(conn)?;
             lookout.peers_since = Some(Watch::start());
+            let unseen = badge::unseen(conn, run)?;
+            let before = std::mem::replace(&mut lookout.unseen, unseen);
+            return Ok(before.iter().any(|index| !lookout.unseen.contains(index)));
         }
-        Ok(())
+        Ok(false)
     }
 
     fn wait(&mut self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {
