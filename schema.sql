@@ -100,6 +100,8 @@ CREATE TABLE rowmill_partition (
   epoch       INTEGER NOT NULL,
   incarnation INTEGER NOT NULL,  -- of the worker process: see rowmill_worker
   held_at     INTEGER NOT NULL,
+  lock_device INTEGER NOT NULL,  -- of the lock file under which it is or was held; both 0 when that hold is known
+  lock_inode  INTEGER NOT NULL,  -- to be over, although its process lives
   PRIMARY KEY (generation, partition)
 ) WITHOUT ROWID;
 
@@ -111,6 +113,9 @@ CREATE TABLE rowmill_worker (
   boot        TEXT NOT NULL,
   pid         INTEGER NOT NULL,
   pid_start   INTEGER NOT NULL,
+  pid_space   INTEGER NOT NULL,  -- its pid namespace: 0 when that could not be told
+  lock_device INTEGER NOT NULL,  -- of its liveness lock's file
+  lock_inode  INTEGER NOT NULL,
   started_at  INTEGER NOT NULL
 );
 

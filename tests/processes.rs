@@ -23,8 +23,11 @@ mod processes {
     mod killed;
     mod lingering;
     mod locked;
+    mod memory;
     mod messages;
+    mod namespaces;
     mod paused;
+    mod places;
     mod pruned;
     mod running;
     mod scaled;

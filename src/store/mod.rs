@@ -68,6 +68,12 @@ pub trait Store: Look + Operate + Govern + Send {
     /// Safe to repeat: it is not to be had twice, because the badge is consumed.
     fn retire(&mut self, badge: Badge) -> Result<()>;
 
+    /// Keeps a worker's place where others look for it: what was deleted or replaced of its locks is taken anew. `hold` is
+    /// one that is idle: it is handed back while it still stands; no other may be held meanwhile.
+    ///
+    /// Safe to repeat: yes, because it only does what is missing.
+    fn stay(&mut self, badge: &Badge, hold: Option<Hold>) -> Result<Option<Hold>>;
+
     /// Takes the lock of the scheduler: `None` when another tick is under way.
     ///
     /// Safe to repeat: yes, because the lock is given back when it is dropped.

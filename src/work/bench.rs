@@ -7,7 +7,7 @@ use super::runner::{Runner, Tools};
 use super::stop::{Level, Stop};
 use crate::clock::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::store::{Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict};
+use crate::store::{Badge, Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict};
 use crate::task::{Cause, Company, Ending, Policy, Settlement, Task, decide};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl Bench {
     }
 
     /// Waits for the claimed task that runs, and settles it.
-    pub(super) fn finish_claimed(&mut self, store: &mut dyn Store, claim: &Claim) -> Result<Claimed> {
+    pub(super) fn finish_claimed(&mut self, store: &mut dyn Store, badge: &Badge, claim: &Claim) -> Result<Claimed> {
         let mut stopping: Option<Watch> = None;
         loop {
             let limit = self.runner.desk.running().and_then(|(task, _)| self.must_yield_within(&task.job));
@@ -112,6 +112,9 @@ impl Bench {
             let span = limit.map_or(span, |(_, limit)| span.min(self.runner.desk.left_of(limit)));
             self.wait(span, stopping.is_none())?;
             store.beat();
+            if let Err(e) = store.stay(badge, None) {
+                log::warn!("the locks of this worker cannot be looked after: {e}");
+            }
             let (finished, over) = self.runner.desk.take();
             if let Some(one) = finished.into_iter().find(|one| one.task.id == claim.id()) {
                 return self.settle_claimed(store, claim, one).map(|()| Claimed::Settled);

@@ -177,6 +177,8 @@ impl Worker<'_> {
 
     fn step(&mut self) -> Result<Step> {
         self.store.beat();
+        let idle = self.held.take();
+        self.held = self.store.stay(&self.badge, idle)?;
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;
         self.store.ring(&touched, self.homes.workers());
         if self.bench.recover(self.store)? > 0 {
@@ -287,7 +289,7 @@ impl Worker<'_> {
                 self.settled += count as u64 + 1;
                 self.let_go(hold, false);
                 self.store.pass_lookout(self.homes.workers());
-                return Ok(Some(match self.bench.finish_claimed(self.store, &claim)? {
+                return Ok(Some(match self.bench.finish_claimed(self.store, &self.badge, &claim)? {
                     Claimed::Settled => Step::Worked,
                     Claimed::Stuck => Step::Stuck(Summary::Stuck),
                     Claimed::Overran => Step::Stuck(Summary::Overran),

@@ -7,6 +7,7 @@
 //! had in hand is seen to at once. All look once a second besides, so a lost byte costs a second.
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
+use super::lock::Inode;
 use super::{badge, identity, lock, pulse};
 use crate::clock::Watch;
 use crate::error::Result;
@@ -39,6 +40,8 @@ const LOOKOUT: &str = "lookout";
 #[derive(Debug, Default)]
 pub(super) struct Bell {
     socket: Option<UnixDatagram>,
+    /// The socket's file.
+    place: Option<Inode>,
     wal: PathBuf,
     index: u32,
     lookout: Option<Lookout>,
@@ -59,6 +62,8 @@ struct Lookout {
     peers_since: Option<Watch>,
     /// The dead of the last look, about whom the worker loop knows.
     gone: Vec<i64>,
+    /// Living workers of other pid namespaces, which only their locks tell of.
+    unseen: Vec<u32>,
 }
 
 impl Bell {
@@ -72,9 +77,25 @@ impl Bell {
         let socket = at_short_path(run, &socket_name(index), |path| UnixDatagram::bind(path))?;
         socket.set_nonblocking(true)?;
         self.socket = Some(socket);
+        self.place = Inode::at(&path);
         self.wal = wal.to_path_buf();
         self.index = index;
         Ok(())
+    }
+
+    /// Whether this process's socket is not where others ring any more.
+    pub(super) fn is_lost(&self, run: &Path) -> bool {
+        self.socket.is_some() && Inode::at(&run.join(socket_name(self.index))) != self.place
+    }
+
+    /// Listens again where the run folder was deleted or replaced. Who is the lookout is found anew.
+    pub(super) fn listen_again(&mut self, run: &Path) -> Result<()> {
+        if !self.is_lost(run) {
+            return Ok(());
+        }
+        (self.lookout, self.other_lookout) = (None, None);
+        let (wal, index) = (std::mem::take(&mut self.wal), self.index);
+        self.listen(run, &wal, index)
     }
 
     pub(super) fn is_lookout(&self) -> bool {
@@ -128,7 +149,7 @@ impl Bell {
         let mut look_again = LOOK;
         loop {
             pulse::beat();
-            if self.look_for_peers(conn)? {
+            if self.look_for_peers(conn, run)? {
                 return Ok(Woken::Rung);
             }
             let version = conn.prepare_cached("PRAGMA data_version")?.query_row([], |r| r.get(0))?;
@@ -141,6 +162,10 @@ impl Bell {
             let left = watch.left_of(span);
             if left.is_zero() {
                 return Ok(Woken::TimeOut);
+            }
+            if self.is_lost(run) {
+                // The caller comes back to its place.
+                return Ok(Woken::Rung);
             }
             if self.become_lookout(run) {
                 // What the lookout sees to (commits since the last look, the timer) has to be looked at once.
@@ -176,7 +201,8 @@ impl Bell {
         // Read by the others, who would only look a second later if it could not be written.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         self.other_lookout = None;
-        self.lookout = Some(Lookout { _lock: lock, events, peers: Vec::new(), peers_since: None, gone: Vec::new() });
+        let (peers, gone, unseen) = (Vec::new(), Vec::new(), Vec::new());
+        self.lookout = Some(Lookout { _lock: lock, events, peers, peers_since: None, gone, unseen });
         true
     }
 
@@ -187,18 +213,21 @@ impl Bell {
         }
     }
 
-    /// The lookout looks once a second who the other workers are. Whether one has died whom nobody watched: it may have
-    /// come and gone between two looks.
-    fn look_for_peers(&mut self, conn: &Connection) -> Result<bool> {
+    /// The lookout looks once a second who the other workers are. Whether one has ended whom nobody watched: it may have
+    /// come and gone between two looks, or live in another pid namespace.
+    fn look_for_peers(&mut self, conn: &Connection, run: &Path) -> Result<bool> {
         let Some(lookout) = &mut self.lookout else { return Ok(false) };
         if lookout.peers_since.is_some_and(|since| !since.left_of(LOOK).is_zero()) {
             return Ok(false);
         }
         let (living, gone) = badge::watch_all(conn)?;
         let news = gone.iter().any(|incarnation| !lookout.gone.contains(incarnation));
+        let unseen = badge::unseen(conn, run)?;
+        let before = std::mem::replace(&mut lookout.unseen, unseen);
+        let left = before.iter().any(|index| !lookout.unseen.contains(index));
         (lookout.peers, lookout.gone) = (living, gone);
         lookout.peers_since = Some(Watch::start());
-        Ok(news)
+        Ok(news || left)
     }
 
     fn wait(&mut self, span: Duration, stop: BorrowedFd<'_>, with_log: bool) -> Result<Ear> {

@@ -7,12 +7,14 @@
 
 use crate::clock::Watch;
 use crate::error::{Error, Result};
-use crate::store::sqlite::{lock, pulse};
+use crate::store::sqlite::lock::{self, Inode};
+use crate::store::sqlite::pulse;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, flock, fstat, stat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,19 +30,54 @@ pub(super) fn path(run: &Path, incarnation: i64) -> PathBuf {
 /// [`TryAgain`](crate::error::Kind::TryAgain) when something is still there: its tasks must not run again yet.
 pub(super) fn end(run: &Path, incarnation: i64) -> Result<()> {
     let path = path(run, incarnation);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        // No executable was ever started, or all is cleared away.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e.into()),
-    };
+    match File::open(&path) {
+        Ok(file) => end_in(&file, incarnation).map(|()| lock::clear(&path)),
+        // No executable was ever started, all is cleared away, or the run folder was deleted or replaced since.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The same where the run folder was deleted or replaced while the worker lived: a body bears its name in it, and is found
+/// by that wherever it was moved.
+pub(super) fn end_strays(run: &Path, incarnation: i64) -> Result<()> {
+    let path = path(run, incarnation);
+    while let Some(file) = stray(&path)? {
+        end_in(&file, incarnation)?;
+    }
+    end(run, incarnation)
+}
+
+/// A body file of this name that a process has open, but this one, and that is not the one at its path.
+fn stray(path: &Path) -> Result<Option<File>> {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let there = Inode::at(path);
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        if pid.is_none_or(|pid| pid == std::process::id()) {
+            continue;
+        }
+        let Ok(fds) = std::fs::read_dir(entry.path().join("fd")) else { continue };
+        for fd in fds.flatten().map(|fd| fd.path()) {
+            let link = std::fs::read_link(&fd).unwrap_or_default();
+            let last = link.file_name().map(|last| last.to_string_lossy().into_owned()).unwrap_or_default();
+            if last.trim_end_matches(" (deleted)") != name || Inode::at(&fd) == there {
+                continue;
+            }
+            let bears = |bytes: Vec<u8>| bytes == path.as_os_str().as_bytes();
+            if std::fs::read(&fd).is_ok_and(bears) {
+                return Ok(File::open(&fd).ok());
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn end_in(file: &File, incarnation: i64) -> Result<()> {
     let watch = Watch::start();
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                lock::clear(&path);
-                return Ok(());
-            }
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
             Err(Errno::WOULDBLOCK | Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
@@ -49,13 +86,13 @@ pub(super) fn end(run: &Path, incarnation: i64) -> Result<()> {
             return Err(Error::try_again(format!("processes of dead worker process {incarnation} do not end")));
         }
         pulse::beat();
-        for pid in holders(&file)? {
+        for pid in holders(file)? {
             kill(pid, left);
         }
     }
 }
 
-/// The processes that have the file open, this one left out.
+/// The processes that have inherited the file with its lock.
 fn holders(file: &File) -> Result<Vec<Pid>> {
     let own = fstat(file)?;
     let mut found = Vec::new();
@@ -64,8 +101,14 @@ fn holders(file: &File) -> Result<Vec<Pid>> {
         let Some(pid) = pid.filter(|pid| *pid != rustix::process::getpid()) else { continue };
         // Processes of others, and such as end meanwhile, cannot be looked into.
         let Ok(fds) = std::fs::read_dir(entry.path().join("fd")) else { continue };
-        let has =
-            |fd: std::fs::DirEntry| stat(fd.path()).is_ok_and(|s| (s.st_dev, s.st_ino) == (own.st_dev, own.st_ino));
+        // Another worker that waits for the same end has the file open too; an executable has the lock that it inherited.
+        let inherited = |fd: &std::fs::DirEntry| {
+            let info = std::fs::read_to_string(entry.path().join("fdinfo").join(fd.file_name())).unwrap_or_default();
+            info.lines().any(|line| line.contains("FLOCK") && line.contains(" READ "))
+        };
+        let has = |fd: std::fs::DirEntry| {
+            stat(fd.path()).is_ok_and(|s| (s.st_dev, s.st_ino) == (own.st_dev, own.st_ino)) && inherited(&fd)
+        };
         if fds.flatten().any(has) {
             found.push(pid);
         }

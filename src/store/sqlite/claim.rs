@@ -138,22 +138,22 @@ fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>, n
 }
 
 pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
-    let claimants = "SELECT DISTINCT w.incarnation, w.worker, w.boot FROM rowmill_claim c
+    let claimants = "SELECT DISTINCT w.incarnation, w.worker FROM rowmill_claim c
                        JOIN rowmill_worker w ON w.incarnation = c.incarnation";
     let claimants = store
         .conn
         .prepare_cached(claimants)?
-        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
-        .collect::<rusqlite::Result<Vec<(i64, u32, String)>>>()?;
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
     let mut lost = Vec::new();
-    for (incarnation, worker, boot) in claimants {
-        let power_cut = match standing(store, incarnation, worker, &boot)? {
+    for (incarnation, worker) in claimants {
+        let power_cut = match standing(store, incarnation)? {
             Standing::Alive => continue,
             Standing::Died => false,
             Standing::PowerCut => true,
         };
         // What does not let itself be killed holds up its own tasks, and nobody else's.
-        if let Err(e) = body::end(&store.run, incarnation) {
+        if let Err(e) = body::end_strays(&store.run, incarnation) {
             log::warn!("the tasks of dead worker process {incarnation} wait: {e}");
             continue;
         }

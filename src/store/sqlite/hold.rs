@@ -1,17 +1,19 @@
 //! Holding a partition and reading its next rows.
 //!
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
-//! only believes to hold it (stopped while its lock file was replaced, say) settles nothing. Who raises the epoch also
-//! charges the task that ran when the last holder died, as that one's note says.
+//! only believes to hold it (stopped while its lock file was replaced, say) settles nothing. Under which lock file a hold
+//! began is written down with it: whoever has locked another one waits until that process is gone or has let go. Who raises
+//! the epoch also charges the task that ran when the last holder died, as that one's note says.
 
 use super::history::Tally;
+use super::lock::Inode;
 use super::notes::Notes;
-use super::{Sqlite, body, identity, lock, pause, settle};
+use super::{Sqlite, badge, body, identity, lock, pause, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
 use crate::task::{Cause, Codec, Partition, Right, Settlement, Task, WORKER_DIED};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub(super) fn partition_lock(partition: Partition) -> String {
 pub(super) fn hold(
     store: &mut Sqlite,
     partition: Partition,
-    badge: &Badge,
+    own: &Badge,
     now_ms: Millis,
     blame: &dyn Fn(&Task) -> Settlement,
 ) -> Result<Option<Hold>> {
@@ -34,39 +36,72 @@ pub(super) fn hold(
     let Some(file) = lock::try_lock(&store.run, &name)? else {
         // Somebody holds it: the note says so to the holder. A file that is gone is held by nobody we could tell.
         if let Ok(file) = File::options().read(true).write(true).open(store.run.join(&name)) {
-            Notes::map(&file)?.want(badge.index);
+            Notes::map(&file)?.want(own.index);
         }
         return Ok(None);
     };
+    let inode = Inode::of(&file)?;
+    let last = last_of(&store.conn, partition)?;
+    let elsewhere = last.as_ref().is_some_and(|last| last.is_elsewhere(inode, own));
+    if let Some(last) = last.as_ref().filter(|_| elsewhere)
+        && badge::may_hold(&store.conn, &store.run, last.incarnation)?
+    {
+        return Ok(None);
+    }
     let (notes, boot) = (Notes::map(&file)?, identity::boot_mark()?);
-    end_bodies_of_last(store, partition, &notes, boot)?;
+    // When the last holder died while a task ran, what is left of its executables goes first.
+    if let Some(last) = &last
+        && (elsewhere || notes.left_by(last.epoch, boot).is_some())
+    {
+        body::end_strays(&store.run, last.incarnation)?;
+    }
     let epoch = store.write(|tx| {
-        let place = params![partition.generation, partition.index];
-        let last = "SELECT epoch FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
-        let last: Option<i64> = tx.prepare_cached(last)?.query_row(place, |r| r.get(0)).optional()?;
-        if let Some(suspect) = last.and_then(|epoch| notes.left_by(epoch, boot)) {
-            charge(tx, partition, badge, suspect, now_ms, blame)?;
+        if last_of(tx, partition)?.map(|last| last.epoch) != last.as_ref().map(|last| last.epoch) {
+            // Somebody has taken it meanwhile, under another lock file.
+            return Ok(None);
         }
-        let raise = "INSERT INTO rowmill_partition (generation, partition, epoch, incarnation, held_at)
-                     VALUES (?1, ?2, 1, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET epoch = epoch + 1, incarnation = ?3, held_at = ?4
+        if let Some(suspect) = last.as_ref().and_then(|last| notes.left_by(last.epoch, boot)) {
+            charge(tx, partition, own, suspect, now_ms, blame)?;
+        }
+        let raise = "INSERT INTO rowmill_partition
+                       (generation, partition, epoch, incarnation, held_at, lock_device, lock_inode)
+                     VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6)
+                     ON CONFLICT DO UPDATE SET epoch = epoch + 1, incarnation = ?3, held_at = ?4, lock_device = ?5,
+                       lock_inode = ?6
                      RETURNING epoch";
-        let row = params![partition.generation, partition.index, badge.incarnation, now_ms];
-        Ok(tx.prepare_cached(raise)?.query_row(row, |r| r.get(0))?)
+        let (device, number) = (inode.device, inode.number);
+        let row = params![partition.generation, partition.index, own.incarnation, now_ms, device, number];
+        Ok(Some(tx.prepare_cached(raise)?.query_row(row, |r| r.get(0))?))
     })?;
+    let Some(epoch) = epoch else { return Ok(None) };
     notes.begin(epoch, boot);
-    Ok(Some(Hold { partition, epoch, worker: badge.index, note: Arc::new(notes), _lock: Lock(Box::new(file)) }))
+    Ok(Some(Hold { partition, epoch, worker: own.index, note: Arc::new(notes), _lock: Lock(Box::new(file)) }))
 }
 
-/// When the last holder died while a task ran, what is left of its executables goes first.
-fn end_bodies_of_last(store: &Sqlite, partition: Partition, notes: &Notes, boot: u64) -> Result<()> {
-    let last = "SELECT epoch, incarnation FROM rowmill_partition WHERE generation = ?1 AND partition = ?2";
-    let place = params![partition.generation, partition.index];
-    let last = store.conn.prepare_cached(last)?.query_row(place, |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
-    match last {
-        Some((epoch, incarnation)) if notes.left_by(epoch, boot).is_some() => body::end(&store.run, incarnation),
-        _ => Ok(()),
+/// The last hold of a partition, as it is written down.
+struct Last {
+    epoch: i64,
+    incarnation: i64,
+    lock: Inode,
+}
+
+impl Last {
+    /// Whether another process held it under another lock file than `inode`, and has not said that it let go.
+    fn is_elsewhere(&self, inode: Inode, own: &Badge) -> bool {
+        let over = Inode { device: 0, number: 0 };
+        self.lock != inode && self.lock != over && self.incarnation != own.incarnation
     }
+}
+
+fn last_of(conn: &Connection, partition: Partition) -> Result<Option<Last>> {
+    let last = "SELECT epoch, incarnation, lock_device, lock_inode FROM rowmill_partition
+                 WHERE generation = ?1 AND partition = ?2";
+    let read = |r: &Row<'_>| {
+        let lock = Inode { device: r.get(2)?, number: r.get(3)? };
+        Ok(Last { epoch: r.get(0)?, incarnation: r.get(1)?, lock })
+    };
+    let place = params![partition.generation, partition.index];
+    Ok(conn.prepare_cached(last)?.query_row(place, read).optional()?)
 }
 
 /// Charges the task that ran when the last holder died, if it is still in the order of this partition.

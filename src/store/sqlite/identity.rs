@@ -1,8 +1,14 @@
-//! Which process is meant: boot, process id and the instant of its start, which together never come twice.
+//! Which process is meant: boot, pid namespace, process id and the instant of its start, which together never come twice.
+//!
+//! A number means something in its own pid namespace only: from another one, a process can neither be seen nor signalled
+//! by it.
 
 use crate::error::{Error, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
 /// A process, of this boot of this machine or of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,15 +17,56 @@ pub(super) struct Identity {
     pub(super) pid: i64,
     /// Clock ticks from the boot to its start.
     pub(super) pid_start: i64,
+    /// Its pid namespace: 0 when that cannot be told.
+    pub(super) pid_space: i64,
 }
 
 impl Identity {
     /// This process.
     pub(super) fn own() -> Result<Identity> {
         let pid = i64::from(std::process::id());
-        let pid_start = start_of(pid).ok_or_else(|| Error::failed("/proc does not tell when this process started"))?;
-        Ok(Identity { boot: this_boot()?, pid, pid_start })
+        let pid_start =
+            start_in("self").ok_or_else(|| Error::failed("/proc does not tell when this process started"))?;
+        Ok(Identity { boot: this_boot()?, pid, pid_start, pid_space: pid_space() })
     }
+
+    /// What became of a process of this boot.
+    pub(super) fn fate(&self) -> Fate {
+        let own = pid_space();
+        if own == 0 || self.pid_space != own {
+            return Fate::Unseen;
+        }
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Fate::Gone };
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) => process,
+            Err(Errno::SRCH) => return Fate::Gone,
+            Err(_) => return Fate::Lives,
+        };
+        let ended = poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        // A process of which /proc says nothing may be hidden from this user: it is taken for the one that is meant.
+        let another = start_of(self.pid).is_some_and(|start| start != self.pid_start);
+        if another || ended.is_ok_and(|count| count > 0) { Fate::Gone } else { Fate::Lives }
+    }
+}
+
+/// What became of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is there.
+    Lives,
+    /// It is not there any more.
+    Gone,
+    /// It belongs to another pid namespace: from here that cannot be told.
+    Unseen,
+}
+
+/// Tells pid namespaces apart: 0 when that cannot be told, as where /proc is another namespace's.
+pub(super) fn pid_space() -> i64 {
+    let own = std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == &*std::process::id().to_string());
+    if !own {
+        return 0;
+    }
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino().cast_signed())
 }
 
 /// The id of this boot.
@@ -39,7 +86,11 @@ pub(super) fn boot_mark() -> Result<u64> {
 /// nobody has taken note of it yet.
 /// Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from the last parenthesis.
 pub(super) fn start_of(pid: i64) -> Option<i64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    start_in(&pid.to_string())
+}
+
+fn start_in(process: &str) -> Option<i64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, after) = stat.rsplit_once(") ")?;
     if after.starts_with(['Z', 'X']) {
         return None;

@@ -2,13 +2,15 @@
 //!
 //! They belong to the open file, so the kernel gives them back the instant the process dies, however it dies. Every
 //! descriptor is close-on-exec: no child keeps a lock alive. (Bodies are the exception: that is what they are for.) No
-//! other lock file is ever deleted by us; where somebody else replaced it, the lock on the old file is worth nothing, so
-//! the path is looked at again after locking.
+//! other lock file is ever deleted by us; where somebody else replaced it, the path is looked at again after locking, and
+//! whoever has a lock also writes down in the database on which file: a lock on another one proves nothing until that
+//! process is gone.
 
 use crate::error::{Error, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
 use rustix::io::Errno;
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -60,6 +62,32 @@ fn lock_at(path: &Path, how: FlockOperation) -> Result<Option<File>> {
             return Ok(Some(File::from(file)));
         }
     }
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inode {
+    pub(super) device: i64,
+    pub(super) number: i64,
+}
+
+impl Inode {
+    pub(super) fn of(file: impl AsFd) -> Result<Inode> {
+        let found = fstat(file)?;
+        Ok(Inode { device: found.st_dev.cast_signed(), number: found.st_ino.cast_signed() })
+    }
+
+    /// Of the file at a path; `None` when there is none.
+    pub(super) fn at(path: &Path) -> Option<Inode> {
+        let found = stat(path).ok()?;
+        Some(Inode { device: found.st_dev.cast_signed(), number: found.st_ino.cast_signed() })
+    }
+}
+
+/// For how long a lock file has been there, made now if there is none; `None` when the file system does not tell.
+pub(super) fn age(path: &Path) -> Result<Option<Duration>> {
+    let file = File::from(open_lock(path)?);
+    Ok(file.metadata()?.created().ok().and_then(|made| made.elapsed().ok()))
 }
 
 /// Whether the open file is the one that its path names.

@@ -44,11 +44,14 @@ use crate::error::{Error, Result};
 use crate::store::*;
 use crate::task::{Delivery, Generation, NewTask, Partition, Plan, Right, Settlement, Task};
 use rusqlite::{Connection, ErrorCode};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use application::as_application;
+pub(crate) use lock::make_folder;
 pub use open::{Create, OLDEST_ENGINE};
 
 /// The lock of the scheduler.
@@ -67,6 +70,8 @@ pub struct Sqlite {
     bell: bell::Bell,
     guard: guard::Guard,
     durability: Durability,
+    /// Liveness locks that were taken anew because the run folder was lost, by incarnation.
+    moved: BTreeMap<i64, File>,
 }
 
 impl Sqlite {
@@ -138,6 +143,10 @@ impl Store for Sqlite {
 
     fn retire(&mut self, badge: Badge) -> Result<()> {
         badge::retire(self, badge)
+    }
+
+    fn stay(&mut self, badge: &Badge, hold: Option<Hold>) -> Result<Option<Hold>> {
+        badge::stay(self, badge, hold)
     }
 
     fn scheduler(&mut self) -> Result<Option<Lock>> {

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -55,7 +56,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability };
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved: BTreeMap::new() };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)

@@ -6,16 +6,17 @@
 //! Waiting for the write gate is nobody's own fault: it is marked, and whoever owns the gate is looked at instead.
 
 use super::badge::worker_lock;
+use super::identity::{self, Identity};
+use super::lock;
 use super::mapped::Mapped;
-use super::{identity, lock};
 use crate::error::Result;
 use crate::store::{Frozen, Watchman};
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const NEIGHBOURS: u32 = 16;
 
 /// This process's pulse, if it is a worker. There is one engine's thread in a process, and everything that it waits in
 /// must be able to show that it lives, SQLite's busy handler included.
-static OWN: OnceLock<Pulse> = OnceLock::new();
+static OWN: RwLock<Option<(u32, Pulse)>> = RwLock::new(None);
 
 /// Whether SQLite's busy handler was called.
 static FOREIGN: AtomicBool = AtomicBool::new(false);
@@ -59,22 +60,24 @@ pub(super) fn now_ms() -> i64 {
     now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
 }
 
-/// Tells pid namespaces apart: 0 when that cannot be told.
-fn pid_namespace() -> i64 {
-    std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino().cast_signed())
-}
-
-/// Begins the pulse of this process, which is worker `index` and has its liveness lock.
-pub(super) fn begin(run: &Path, index: u32, pid: i64, pid_start: i64) -> Result<()> {
+/// Begins the pulse of this process, which is worker `index` and has its liveness lock; again where the file was lost.
+pub(super) fn begin(run: &Path, index: u32, own: &Identity) -> Result<()> {
     let pulse = open(&run.join(name(index)))?;
     let words = pulse.0.words();
     // No pulse until all of it is written: nobody is killed for what stood there before.
     words[0].store(0, Ordering::SeqCst);
-    for (word, value) in words[1..5].iter().zip([At::Work as i64, pid, pid_start, pid_namespace()]) {
+    for (word, value) in words[1..5].iter().zip([At::Work as i64, own.pid, own.pid_start, own.pid_space]) {
         word.store(value, Ordering::SeqCst);
     }
-    // A second worker of one process has no pulse of its own, and is never killed for lack of one.
-    if OWN.set(pulse).is_ok() {
+    // A second worker of one process (in a test) has no pulse of its own, and is never killed for lack of one.
+    let first = OWN.write().is_ok_and(|mut place| {
+        let own = place.as_ref().is_none_or(|(first, _)| *first == index);
+        if own {
+            *place = Some((index, pulse));
+        }
+        own
+    });
+    if first {
         beat();
     }
     Ok(())
@@ -82,16 +85,20 @@ pub(super) fn begin(run: &Path, index: u32, pid: i64, pid_start: i64) -> Result<
 
 /// Shows that this process gets on.
 pub(super) fn beat() {
-    if let Some(own) = OWN.get() {
-        own.0.words()[0].store(now_ms(), Ordering::Release);
-    }
+    store(0, now_ms());
 }
 
 /// Says where this process is, and that it has got there.
 pub(super) fn at(place: At) {
-    if let Some(own) = OWN.get() {
-        own.0.words()[1].store(place as i64, Ordering::Release);
-        beat();
+    store(1, place as i64);
+    beat();
+}
+
+fn store(word: usize, value: i64) {
+    if let Ok(own) = OWN.read()
+        && let Some((_, pulse)) = own.as_ref()
+    {
+        pulse.0.words()[word].store(value, Ordering::Release);
     }
 }
 
@@ -104,7 +111,8 @@ pub(super) fn busy(tries: i32) -> bool {
     let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: pause_ms * 1_000_000 };
     // An interruption only makes the pause shorter.
     let _ = rustix::event::poll(&mut [], Some(&pause));
-    tries < if OWN.get().is_some() { 50 } else { 1_200 }
+    let worker = OWN.read().is_ok_and(|own| own.is_some());
+    tries < if worker { 50 } else { 1_200 }
 }
 
 /// Whether the database was found locked since this was last asked. Behind the write gate, only an application can have
@@ -140,7 +148,8 @@ impl SqliteWatchman {
         let at_gate = at == At::Gate as i64 && !identity::is_busy(pid);
         let bound = if at_gate { stall.min(GATE_STALL) } else { stall };
         let silent = Duration::from_millis(u64::try_from(now_ms().saturating_sub(beat)).unwrap_or(0));
-        if beat == 0 || at == At::GateQueue as i64 || silent <= bound || namespace != pid_namespace() {
+        let ours = namespace != 0 && namespace == identity::pid_space();
+        if beat == 0 || at == At::GateQueue as i64 || silent <= bound || !ours {
             return Ok(None);
         }
         let Some(process) = identity::watch(pid, Some(pid_start)) else { return Ok(None) };

@@ -1,0 +1,53 @@
+//! What a worker takes of the machine's memory: little while it is idle, and no more for a backlog of any length.
+//!
+//! What would be found here: batches, answers or notes that grow with what waits, and a program that is large by itself.
+
+use crate::installation::{BOUND, Installation, pause, within};
+use std::fs;
+use std::time::Duration;
+
+const IDLE_KB: u64 = 15 << 10;
+const BUSY_KB: u64 = 40 << 10;
+const BACKLOG: u64 = 200_000;
+
+/// A line of a process's status, in kB.
+fn kilobytes(pid: i32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "shown when the test fails, or on wish")]
+fn an_idle_worker_is_small() {
+    let here = Installation::new("workers = 1\n");
+    let worker = here.start(&["work", "--index", "0"]);
+    here.await_workers(1);
+    here.insert(20, "noop", "");
+    within(BOUND, "the rows to be done", || (here.done() == 20).then_some(()));
+    pause(Duration::from_millis(300));
+    let (own, resident) = (kilobytes(worker.pid(), "RssAnon"), kilobytes(worker.pid(), "VmRSS"));
+    println!("idle: {resident} kB resident, {own} kB of its own");
+    assert!(resident < IDLE_KB, "{resident} kB, {own} kB of its own");
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "shown when the test fails, or on wish")]
+fn a_busy_worker_does_not_grow_with_the_backlog() {
+    let here = Installation::new("workers = 1\n");
+    let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                INSERT INTO queue (job, param) SELECT 'noop', printf('%0200d', i) FROM n";
+    here.sql().execute(rows, [BACKLOG.cast_signed()]).unwrap();
+    let worker = here.start(&["work", "--index", "0"]);
+    let mut most = (0, 0);
+    within(BOUND, "some thousand rows to be done", || {
+        most.0 = most.0.max(kilobytes(worker.pid(), "VmHWM"));
+        most.1 = most.1.max(kilobytes(worker.pid(), "RssAnon"));
+        pause(Duration::from_millis(100));
+        let left = "SELECT count(*) FROM rowmill_ready";
+        let left: u64 = here.sql().query_row(left, [], |r| r.get(0)).unwrap();
+        (left + 4_000 <= BACKLOG).then_some(())
+    });
+    println!("busy: {} kB resident at most, {} kB of its own", most.0, most.1);
+    assert!(most.0 < BUSY_KB, "{} kB, {} kB of its own", most.0, most.1);
+}
