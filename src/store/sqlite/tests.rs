@@ -74,9 +74,14 @@ fn a_second_holder_is_refused_and_a_later_one_makes_the_first_ones_settlement_wo
     assert!(two.hold(place, &other, 5, &nobody).unwrap().is_none());
     assert_eq!(first.note().take_wanted(), 1 << 1, "the holder is told who waits");
     let batch = one.fetch(&first, 10).unwrap();
-    // Somebody deletes the lock file: the kernel's lock is worth nothing then, the epoch still is.
+    // Somebody deletes the lock file: the kernel's lock is worth nothing then. While the process lives, what is written
+    // down keeps others out; when it seems to be gone, the epoch keeps it from settling.
     let name = format!("q.db-run/partition-{}-{}", place.generation, place.index);
     std::fs::remove_file(folder.path().join(name)).unwrap();
+    assert!(two.hold(place, &other, 5, &nobody).unwrap().is_none(), "its process lives");
+    one.conn
+        .execute("UPDATE rowmill_worker SET pid_start = pid_start + 1, lock_inode = 0 WHERE worker = 0", [])
+        .unwrap();
     let second = two.hold(place, &other, 5, &nobody).unwrap().unwrap();
     let late: Vec<Settled> = batch.tasks.into_iter().map(done).collect();
     assert_eq!(one.settle(&first, &late, &[]).unwrap(), Settling::Lost);
@@ -85,6 +90,24 @@ fn a_second_holder_is_refused_and_a_later_one_makes_the_first_ones_settlement_wo
     assert_eq!(again.len(), 1);
     let settled: Vec<Settled> = again.into_iter().map(done).collect();
     assert_eq!(two.settle(&second, &settled, &[]).unwrap(), Settling::Committed(vec![Verdict::Written]));
+}
+
+#[test]
+fn whoever_comes_back_to_a_new_run_folder_lets_others_hold_what_it_held() {
+    let folder = TempDir::new().unwrap();
+    let (mut one, mut two) = (open(&folder), open(&folder));
+    let id = add(&mut one, "noop", 0);
+    let place = home(&mut one, id);
+    let (me, other) = (badge(&mut one, 0), badge(&mut two, 1));
+    let idle = one.hold(place, &me, 5, &nobody).unwrap();
+    let idle = one.stay(&me, idle).unwrap();
+    assert!(idle.is_some(), "nothing has changed");
+    std::fs::rename(folder.path().join("q.db-run"), folder.path().join("away")).unwrap();
+    assert!(two.hold(place, &other, 5, &nobody).unwrap().is_none());
+    assert!(two.enlist(0, 6).unwrap().is_none(), "worker 0 lives, although its lock is elsewhere");
+    assert!(one.stay(&me, idle).unwrap().is_none(), "it is given back");
+    assert!(two.is_alive(0).unwrap());
+    assert!(two.hold(place, &other, 7, &nobody).unwrap().is_some());
 }
 
 /// A hold that ended without a word: the lock is free, the note is still there.
