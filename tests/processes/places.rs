@@ -107,7 +107,7 @@ fn a_process_that_lives_keeps_its_index_and_its_partition_without_its_lock_files
     delete(&here);
     let mut same = here.start(&["work", "--index", "0", "--drain"]);
     assert_ne!(same.code(), None, "it ends, and is not worker 0");
-    let other = here.start(&["work", "--index", "1"]);
+    let other = here.start(&["work", "--index", "1", "--workers", "2"]);
     pause(Duration::from_millis(2_500));
     assert_eq!(here.read("twice"), "");
     assert_eq!(here.count("attempt > 1"), 0);

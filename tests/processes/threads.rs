@@ -6,12 +6,11 @@
 //! looked for among the children of all other tests.
 
 use super::killed::LOSE_FIRST;
-use crate::installation::{BOUND, Installation, pause, statuses, within};
+use crate::installation::{BOUND, Installation, statuses, within};
 use rowmill::clock::Clock;
 use rowmill::log::{Journal, Settings};
+use rowmill::store::Durability;
 use rowmill::store::sqlite::{Create, Sqlite};
-use rowmill::store::{Durability, Store};
-use rowmill::task::Partition;
 use rowmill::work::{Mode, Options, Stop, Summary, work};
 use rowmill::{Context, Job, JobError, Outcome, Policy, Registry};
 use rusqlite::Connection;
@@ -170,30 +169,6 @@ fn a_batch_of_a_lost_hold_is_broken_off_and_nothing_of_it_counts() {
     assert_eq!(worker.end().unwrap(), Summary::Ended { settled: 6, died: 0 });
     assert_eq!((here.count("attempt = 1"), lines(&here, "runs")), (6, 2));
     assert_eq!(here.lines(&format!("task={id} ")), 1, "{}", here.log());
-}
-
-#[test]
-fn a_worker_that_lost_a_hold_to_somebody_who_keeps_it_works_on_afterwards() {
-    let here = Installation::new("workers = 1\n");
-    let (conn, mut other) = (here.sql(), store(&here));
-    insert(&here, &conn, "hold");
-    let badge = other.enlist(7, 5).unwrap().unwrap();
-    let worker = start(&here, 0, 1, PATIENT);
-    within(BOUND, "the task to run", || (lines(&here, "runs") == 1).then_some(()));
-    // Before the claim or after it: in either case the partition is held by somebody else from here on.
-    let _ = std::fs::remove_file(here.path("rowmill.db-run/partition-1-0"));
-    let home = Partition { generation: 1, index: 0 };
-    let hold = within(BOUND, "the partition to be had", || {
-        other.hold(home, &badge, 5, &|task| panic!("task {} is blamed", task.id)).unwrap()
-    });
-    conn.execute("DELETE FROM queue WHERE job = 'hold' AND status = 'running'", []).unwrap();
-    insert(&here, &conn, "quick");
-    // Longer than finished runs may wait for their settlement.
-    pause(Duration::from_millis(300));
-    assert_eq!(here.count("job = 'quick' AND status = 'ready'"), 1, "somebody else has the partition");
-    drop(hold);
-    within(BOUND, "the rows to be done", || (here.count("status = 'ready'") == 0).then_some(()));
-    drop(worker);
 }
 
 #[test]
