@@ -76,7 +76,7 @@ impl Bench {
         let slice = self.see_through(store, run);
         if slice.is_err() {
             // What still runs is not left to itself: once the hold ends, its task may be run by somebody else.
-            if let Slice::Stuck = self.abandon()? {
+            if let Slice::Stuck = self.abandon(store)? {
                 return Ok(Slice::Stuck);
             }
         }
@@ -91,7 +91,7 @@ impl Bench {
             let (finished, over) = self.runner.desk.take();
             settled += finished.len();
             if !finished.is_empty() && !self.settle_run(store, &mut run, finished)? {
-                return self.abandon();
+                return self.abandon(store);
             }
             if over {
                 self.rows = if settled == run.wanted { run.wanted * 2 } else { settled * 2 };
@@ -129,7 +129,7 @@ impl Bench {
         let (finished, _) = self.runner.desk.take();
         *settled += finished.len();
         if !finished.is_empty() && !self.settle_run(store, run, finished)? {
-            return self.abandon().map(Some);
+            return self.abandon(store).map(Some);
         }
         // It may have finished while the others were settled: then there is nothing to claim.
         let Some(at) = run.rights.iter().position(|right| right.id() == task.id) else { return Ok(None) };
@@ -146,18 +146,20 @@ impl Bench {
             Claiming::Lost => {
                 let index = run.hold.partition().index;
                 log::warn!("partition {index} has a new holder; task {} is broken off", task.id);
-                self.abandon().map(Some)
+                self.abandon(store).map(Some)
             }
         }
     }
 
     /// Breaks off a batch whose partition is somebody else's now, and waits until nothing of it runs: its next holder may
     /// be running the same tasks, and nothing of it may be taken for a later batch's.
-    fn abandon(&mut self) -> Result<Slice> {
+    fn abandon(&mut self, store: &mut dyn Store) -> Result<Slice> {
         self.runner.desk.break_off();
         let mut stopping: Option<Watch> = None;
         loop {
             self.wait(SETTLE_AFTER, false)?;
+            // A program may have a grace longer than the stall.
+            store.beat();
             if self.runner.desk.take().1 {
                 return Ok(Slice::Lost);
             }

@@ -214,3 +214,26 @@ fn a_claim_is_settled_by_its_worker_or_recovered_from_a_dead_one_and_never_both(
     assert_eq!(one.settle_claim(&claim, &late).unwrap(), None, "the claim was taken away");
     assert_eq!(one.waiting().unwrap(), [place]);
 }
+
+#[test]
+fn a_death_between_the_claim_and_the_end_of_its_note_is_charged_once() {
+    let folder = TempDir::new().unwrap();
+    let (mut one, mut two) = (open(&folder), open(&folder));
+    let id = add(&mut one, "noop", 0);
+    let place = home(&mut one, id);
+    let (me, other) = (badge(&mut one, 0), badge(&mut two, 1));
+    let hold = one.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    let (task, right) = one.fetch(&hold, 10).unwrap().tasks.remove(0);
+    hold.note().starts(id);
+    let delivery = crate::task::Delivery::AtLeastOnce;
+    assert!(matches!(one.claim(&hold, &me, &right, task.attempts_charged, 7, delivery), Ok(Claiming::Claimed(_))));
+    // The note still names the task: its end comes after the commit.
+    die(hold);
+    drop(me);
+    let lost = two.lost_claims().unwrap().remove(0);
+    let settlement = suspect(&lost.task);
+    let ended = Ended { settlement, started_at_ms: 7, finished_at_ms: 9, company: None };
+    assert_eq!(two.settle_claim(&lost.claim, &ended).unwrap(), Some(Verdict::Written));
+    let _hold = two.hold(place, &other, 10, &suspect).unwrap().unwrap();
+    assert_eq!(two.task(id).unwrap().unwrap().attempt, 1);
+}
