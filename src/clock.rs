@@ -3,6 +3,8 @@
 //! Instants are UTC milliseconds since 1970 (`i64`), the same in Rust, in SQL and in JSON; zones only appear where
 //! text for people is written or read. Spans are measured with the monotonic clock, which no admin can set back.
 
+pub(crate) mod world;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,24 +50,28 @@ fn system_now_ms() -> Millis {
     Millis::try_from(since_epoch.as_millis()).unwrap_or(Millis::MAX)
 }
 
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+fn monotonic_now() -> Instant {
+    world::now().unwrap_or_else(Instant::now)
+}
+
 /// A stopwatch on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Watch(Instant);
 
 impl Watch {
     /// Starts at zero.
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     pub fn start() -> Watch {
-        Watch(Instant::now())
+        Watch(monotonic_now())
     }
 
     /// The time since the start.
     pub fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        monotonic_now().saturating_duration_since(self.0)
     }
 
     /// What is left of `span` since the start; zero when it is over.
     pub fn left_of(&self, span: Duration) -> Duration {
-        span.saturating_sub(self.0.elapsed())
+        span.saturating_sub(self.elapsed())
     }
 }

@@ -5,7 +5,7 @@ use super::job::Handler;
 use super::report;
 use super::runner::{Runner, Tools};
 use super::stop::{Level, Stop};
-use crate::clock::Watch;
+use crate::clock::{Watch, world};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Badge, Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict};
 use crate::task::{Cause, Company, Ending, Policy, Settlement, Task, decide};
@@ -66,6 +66,9 @@ impl Bench {
 
     /// Waits until the batch is over, a stop is asked for (if that is news), or `span` is over.
     pub(super) fn wait(&self, span: Duration, stop_is_news: bool) -> Result<()> {
+        if world::wait("batch", span) {
+            return Ok(());
+        }
         let mut fds = vec![PollFd::from_borrowed_fd(self.runner.desk.over(), PollFlags::IN)];
         fds.extend(stop_is_news.then(|| PollFd::from_borrowed_fd(self.stop.descriptor(), PollFlags::IN)));
         match poll(&mut fds, Timespec::try_from(span).ok().as_ref()) {
@@ -85,8 +88,10 @@ impl Bench {
                     if !std::mem::replace(&mut told, true) {
                         log::warn!("{tasks} tasks wait to be written: {e}");
                     }
-                    // An interruption only makes the pause shorter.
-                    let _ = poll(&mut [], Timespec::try_from(RETRY_AFTER).ok().as_ref());
+                    if !world::wait("insist", RETRY_AFTER) {
+                        // An interruption only makes the pause shorter.
+                        let _ = poll(&mut [], Timespec::try_from(RETRY_AFTER).ok().as_ref());
+                    }
                 }
                 other => return other,
             }

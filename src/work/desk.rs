@@ -5,7 +5,7 @@
 //! No task begins while the settlement of finished ones is overdue, so that what a death repeats stays bounded.
 
 use super::stop::{ring, silence};
-use crate::clock::{Millis, Watch};
+use crate::clock::{Millis, Watch, world};
 use crate::error::Result;
 use crate::store::Note;
 use crate::task::{Ending, Task};
@@ -144,6 +144,12 @@ impl Desk {
     pub(super) fn may_begin(&self, task: &Task, now_ms: Millis) -> bool {
         let mut state = self.state();
         while !state.called_back && state.unsettled.is_some_and(|since| since.elapsed() > OVERDUE) {
+            if world::is_there() {
+                drop(state);
+                world::wait("overdue", OVERDUE);
+                state = self.state();
+                continue;
+            }
             state = self.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.called_back {
@@ -169,6 +175,7 @@ impl Desk {
     pub(super) fn end_batch(&self) {
         self.state().over = true;
         ring(&self.over);
+        world::rouse("engine");
     }
 
     /// Ready when runs are to be broken off.

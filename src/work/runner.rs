@@ -6,7 +6,7 @@
 use super::desk::{Desk, Finished};
 use super::exec;
 use super::job::{Context, Handler, JobFuture, Registered, Registry};
-use crate::clock::Clock;
+use crate::clock::{Clock, world};
 use crate::error::{Error, Result};
 use crate::log::Journal;
 use crate::store::{Body, Note};
@@ -47,7 +47,11 @@ impl Runner {
         let (batches, orders) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let at_desk = Arc::clone(&desk);
-        let body = move || runtime.block_on(serve(&at_desk, orders, &tools));
+        let seat = world::seat("runner");
+        let body = move || {
+            let _here = seat.enter();
+            runtime.block_on(serve(&at_desk, orders, &tools));
+        };
         let thread = std::thread::Builder::new().name("runner".to_string()).spawn(body)?;
         Ok(Runner { desk, batches, thread })
     }
@@ -55,7 +59,9 @@ impl Runner {
     /// Lays a batch down to be run in order; what runs is noted in `note`.
     pub(super) fn run(&self, tasks: Vec<Task>, note: Option<Arc<dyn Note>>) -> Result<()> {
         self.desk.begin_batch(note);
-        self.batches.send(tasks).map_err(|_| Error::failed("the runner's thread has ended"))
+        self.batches.send(tasks).map_err(|_| Error::failed("the runner's thread has ended"))?;
+        world::rouse("runner");
+        Ok(())
     }
 
     /// Whether the thread is still there.
@@ -65,13 +71,16 @@ impl Runner {
 }
 
 async fn serve(desk: &Desk, mut orders: UnboundedReceiver<Vec<Task>>, tools: &Tools) {
-    while let Some(tasks) = orders.recv().await {
+    loop {
+        world::rest();
+        let Some(tasks) = orders.recv().await else { return };
         for task in tasks {
             let started_at_ms = tools.clock.now_ms();
             if !desk.may_begin(&task, started_at_ms) {
                 break;
             }
             let ending = run_one(desk, &task, tools).await;
+            world::pass("ran");
             desk.put(Finished { task, ending, started_at_ms, finished_at_ms: tools.clock.now_ms() });
         }
         desk.end_batch();

@@ -8,7 +8,7 @@ use super::runner::{Runner, Tools};
 use super::slice::Slice;
 use super::stop::{Level, Stop};
 use super::watch;
-use crate::clock::{Clock, Watch};
+use crate::clock::{Clock, Watch, world};
 use crate::error::{Kind, Result};
 use crate::log::Journal;
 use crate::store::{Badge, Hold, Store, Woken};
@@ -163,6 +163,9 @@ impl Worker<'_> {
             Err(e) if e.kind() == Kind::TryAgain => {
                 log::warn!("waiting: {e}");
                 self.held = None;
+                if world::wait("patience", RETRY_AFTER) {
+                    return Ok(None);
+                }
                 let stop = self.bench.stop.clone();
                 let mut fds =
                     [rustix::event::PollFd::from_borrowed_fd(stop.descriptor(), rustix::event::PollFlags::IN)];

@@ -69,6 +69,19 @@ const LAWS: &[(&str, &str)] = &[
         "a row has finished_at exactly when it is final",
         "SELECT id FROM queue WHERE (status IN ('done', 'dead', 'cancelled')) <> (finished_at IS NOT NULL)",
     ),
+    (
+        "a running row has a claim, by a worker process that is written down",
+        "SELECT id FROM queue WHERE status = 'running' AND id NOT IN
+           (SELECT c.id FROM rowmill_claim c JOIN rowmill_worker w USING (incarnation))",
+    ),
+    (
+        "a claimed row is running, or taken back by an application",
+        "SELECT c.id FROM rowmill_claim c JOIN queue q ON q.id = c.id WHERE q.status NOT IN ('running', 'cancelled')",
+    ),
+    (
+        "a fresh outcome is of a task without unique_key, which would not be free",
+        "SELECT s.id FROM rowmill_settled s JOIN queue q ON q.id = s.id WHERE q.unique_key IS NOT NULL",
+    ),
     ("no id is beyond those that were given", "SELECT id FROM queue WHERE id > (SELECT max(seq) FROM sqlite_sequence)"),
 ];
 
@@ -77,7 +90,7 @@ const ORPHANS: &str = "SELECT id FROM (SELECT id FROM rowmill_ready UNION ALL SE
      UNION ALL SELECT id FROM rowmill_settled) WHERE id NOT IN (SELECT id FROM queue)";
 
 fn breakers(conn: &Connection, sql: &str) -> Vec<i64> {
-    let mut query = conn.prepare(sql).unwrap();
+    let mut query = conn.prepare_cached(sql).unwrap();
     query.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 

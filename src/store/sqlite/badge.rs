@@ -5,7 +5,7 @@ use super::identity::{self, Fate, Identity, pid_space, this_boot};
 use super::lock::Inode;
 use super::{Sqlite, body, lock, pulse};
 use crate::clock::Millis;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Badge, Body, Hold, Lock, WorkerInfo};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::fs::File;
@@ -124,10 +124,13 @@ pub(super) fn stay(store: &mut Sqlite, badge: &Badge, hold: Option<Hold>) -> Res
     }
     drop(hold);
     if there.is_none() || there != own {
+        let since = "SELECT started_at FROM rowmill_worker WHERE incarnation = ?1";
+        let since = store.conn.query_row(since, [badge.incarnation], |r| r.get(0)).optional()?;
+        // It was taken for dead while it could neither be seen nor did anything, and another process took its index.
+        let replaced = || Error::failed(format!("another process is worker {} by now: this one ends", badge.index));
+        let since = since.ok_or_else(replaced)?;
         let Some(mut file) = lock::try_lock_patiently(&store.run, &worker_lock(badge.index))? else { return Ok(None) };
         let process = Identity::own()?;
-        let since = "SELECT started_at FROM rowmill_worker WHERE incarnation = ?1";
-        let since = store.conn.query_row(since, [badge.incarnation], |r| r.get(0))?;
         say_who(&mut file, process.pid, since)?;
         pulse::begin(&store.run, badge.index, &process)?;
         log::warn!("the run folder was deleted or replaced; this worker takes its locks there anew");

@@ -5,7 +5,7 @@
 //! file open is found in /proc, and killed with its process group. (No group is noted beforehand: a descendant can leave
 //! its group, but takes the file along.) One that closes every descriptor is not seen.
 
-use crate::clock::Watch;
+use crate::clock::{Watch, world};
 use crate::error::{Error, Result};
 use crate::store::sqlite::lock::{self, Inode};
 use crate::store::sqlite::pulse;
@@ -52,6 +52,10 @@ pub(super) fn end_strays(run: &Path, incarnation: i64) -> Result<()> {
 fn stray(path: &Path) -> Result<Option<File>> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let there = Inode::at(path);
+    if world::is_there() {
+        // Processes of a world start no programs.
+        return Ok(None);
+    }
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         if pid.is_none_or(|pid| pid == std::process::id()) {

@@ -8,7 +8,7 @@ use super::company::{self, Failure};
 use super::history::Tally;
 use super::settle::{self, Row};
 use super::{Sqlite, body, look, timer};
-use crate::clock::Millis;
+use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LastWord, LostClaim, Verdict};
 use crate::task::{Cause, Delivery, Ending, Right, Settlement, Task};
@@ -27,8 +27,13 @@ pub(super) fn claim(
         if !settle::is_held(tx, hold)? {
             return Ok(Claiming::Lost);
         }
-        let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery) VALUES (?1, ?2, ?3, ?4)";
-        tx.prepare_cached(new)?.execute(params![right.id, badge.incarnation, started_at, delivery.word()])?;
+        // A claim by a process that is not written down any more would be recovered by nobody.
+        let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery)
+                     SELECT ?1, incarnation, ?3, ?4 FROM rowmill_worker WHERE incarnation = ?2";
+        let values = params![right.id, badge.incarnation, started_at, delivery.word()];
+        if tx.prepare_cached(new)?.execute(values)? == 0 {
+            return Ok(Claiming::Lost);
+        }
         // A row that was cancelled or deleted meanwhile stays so; its claim only fences the settlement that will say it.
         if let Row::Here { .. } = settle::take_key(tx, right)? {
             let run = "UPDATE queue SET status = 'running', attempt = ?2, started_at = ?3, worker = ?4, error = NULL,
@@ -91,7 +96,7 @@ pub(super) fn settle_claim(store: &mut Sqlite, claim: &Claim, ended: &Ended) -> 
 
 fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
     let take = "DELETE FROM rowmill_claim WHERE id = ?1 AND incarnation = ?2";
-    if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 {
+    if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 && !world::broken("claim not taken") {
         return Ok(None);
     }
     let look = "SELECT status, coalesce(run_at, 0), job FROM queue WHERE id = ?1";
@@ -148,7 +153,8 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
     let mut lost = Vec::new();
     for (incarnation, worker) in claimants {
         let power_cut = match standing(store, incarnation)? {
-            Standing::Alive => continue,
+            Standing::Alive if !world::broken("living recovered") => continue,
+            Standing::Alive => false,
             Standing::Died => false,
             Standing::PowerCut => true,
         };

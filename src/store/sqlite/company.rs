@@ -8,6 +8,7 @@
 use super::guard::{Guard, dangling};
 use super::settle::{settle_group, settle_one};
 use super::{Sqlite, explain, followup};
+use crate::clock::world;
 use crate::error::{Error, Kind, Result};
 use crate::store::{Hold, Settled, Settling, Verdict};
 use crate::task::{Company, JobError, Right, Statements, Tx, Value, panic_text, span_text};
@@ -50,6 +51,14 @@ pub(super) fn guarded<T>(store: &mut Sqlite, write: impl FnOnce(&mut Sqlite, &Gu
 
 /// Settles a group of which some have company.
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
+    if world::broken("follow-ups apart") {
+        for (one, company) in settled.iter().filter_map(|one| Some((one, one.ended.company.as_ref()?))) {
+            store.write(|tx| {
+                let inserted = followup::insert(tx, one.right.id, &company.follow_ups);
+                inserted.map_err(|_| Error::failed("a follow-up was refused"))
+            })?;
+        }
+    }
     guarded(store, |store, guard| {
         let mut refused: BTreeMap<i64, String> = BTreeMap::new();
         loop {
@@ -108,6 +117,9 @@ pub(super) fn bring(
 ) -> std::result::Result<(), Failure> {
     if !company.effects.is_empty() {
         run_effects(tx, guard, company)?;
+    }
+    if world::broken("follow-ups apart") {
+        return Ok(());
     }
     followup::insert(tx, id, &company.follow_ups)
 }

@@ -3,6 +3,7 @@
 //! A number means something in its own pid namespace only: from another one, a process can neither be seen nor signalled
 //! by it.
 
+use crate::clock::world;
 use crate::error::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,7 +25,7 @@ pub(super) struct Identity {
 impl Identity {
     /// This process.
     pub(super) fn own() -> Result<Identity> {
-        let pid = i64::from(std::process::id());
+        let pid = world::process().unwrap_or_else(|| i64::from(std::process::id()));
         let pid_start =
             start_in("self").ok_or_else(|| Error::failed("/proc does not tell when this process started"))?;
         Ok(Identity { boot: this_boot()?, pid, pid_start, pid_space: pid_space() })
@@ -32,6 +33,9 @@ impl Identity {
 
     /// What became of a process of this boot.
     pub(super) fn fate(&self) -> Fate {
+        if let Some(lives) = world::lives(self.pid) {
+            return if lives { Fate::Lives } else { Fate::Gone };
+        }
         let own = pid_space();
         if own == 0 || self.pid_space != own {
             return Fate::Unseen;

@@ -9,6 +9,7 @@ use super::badge::worker_lock;
 use super::identity::{self, Identity};
 use super::lock;
 use super::mapped::Mapped;
+use crate::clock::world;
 use crate::error::Result;
 use crate::store::{Frozen, Watchman};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -105,6 +106,9 @@ fn store(word: usize, value: i64) {
 /// Called by SQLite while an application has the database locked: waiting is getting on. The pauses grow to 25 ms. It
 /// gives up after about 30 s; in a worker, which tries again by itself, after one, so that it hears when it is to stop.
 pub(super) fn busy(tries: i32) -> bool {
+    if world::is_there() {
+        return false;
+    }
     beat();
     FOREIGN.store(true, Ordering::Relaxed);
     let pause_ms = i64::from(tries.clamp(0, 24)) + 1;

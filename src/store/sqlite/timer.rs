@@ -1,7 +1,7 @@
 //! What makes tasks ready again: the timer of delayed ones, and the return of a job that nobody knew.
 
 use super::{Sqlite, plan};
-use crate::clock::Millis;
+use crate::clock::{Millis, world};
 use crate::error::Result;
 use crate::store::Store;
 use crate::task::{Partition, Plan};
@@ -29,7 +29,7 @@ pub(super) fn promote(store: &mut Sqlite, now_ms: Millis, limit: usize) -> Resul
             tx.prepare_cached("DELETE FROM rowmill_delayed WHERE run_at = ?1 AND id = ?2")?
                 .execute(params![run_at, id])?;
             // A key without a delayed row is dropped.
-            if let Some(priority) = priority {
+            if let Some(priority) = priority.filter(|_| !world::broken("delayed key lost")) {
                 make_ready(tx, &plan, id, priority)?;
                 let partition = plan.partition_of(id);
                 if !touched.contains(&partition) {

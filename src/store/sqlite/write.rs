@@ -5,7 +5,7 @@
 //! waits for one open reader was seen to block a writer for five seconds.
 
 use super::{Sqlite, pulse};
-use crate::clock::Watch;
+use crate::clock::{Watch, world};
 use crate::error::Result;
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
@@ -75,7 +75,9 @@ impl Sqlite {
         let turn = self.gate.take()?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = body(&transaction)?;
+        world::mortal("before a commit")?;
         transaction.commit()?;
+        world::mortal("after a commit").ok();
         if pulse::met_an_application() {
             turn.keep_room();
         }

@@ -109,3 +109,21 @@ fn a_claim_for_what_runs_at_most_once_is_synced_whatever_the_durability_is() {
         assert_eq!(now, if durability == Durability::Full { 2 } else { 1 });
     }
 }
+
+#[test]
+fn a_worker_process_that_is_not_written_down_any_more_claims_nothing_and_ends() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let id = add(&mut store, "noop", 0);
+    let (place, me) = (home(&mut store, id), badge(&mut store, 0));
+    let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    let (_, right) = store.fetch(&hold, 1).unwrap().tasks.remove(0);
+    // Another process has taken its index: this one could not be seen, and was taken for dead.
+    store.conn.execute("DELETE FROM rowmill_worker", []).unwrap();
+    assert_eq!(store.claim(&hold, &me, &right, 0, 7, Delivery::AtLeastOnce).unwrap(), Claiming::Lost);
+    let row = store.task(id).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt), ("ready", 0), "a claim of nobody's would stand for ever");
+    std::fs::remove_file(store.run.join("worker-0")).unwrap();
+    let e = store.stay(&me, Some(hold)).unwrap_err();
+    assert!(e.to_string().contains("another process is worker 0 by now"), "{e}");
+}
