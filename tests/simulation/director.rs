@@ -105,7 +105,7 @@ impl Weather {
             }
             13 => self.tell_one_to_stop(inner),
             14 => self.vandalize(inner),
-            15 => self.banish(inner),
+            15..=18 => self.banish(inner),
             _ => {}
         }
     }
@@ -132,12 +132,14 @@ impl Weather {
 
     /// A worker loses its locks and is frozen for a while.
     fn banish(&self, inner: &mut Inner) {
-        let workers = inner.living(|kind| matches!(kind, Kind::Worker(_)));
+        let mut workers = inner.living(|kind| matches!(kind, Kind::Worker(_)));
+        // In the middle of a run it matters most.
+        workers.retain(|process| inner.record.is_running(*process));
         if workers.is_empty() {
             return;
         }
         let process = *inner.chance.one_of(&workers);
-        let span = inner.chance.below(STALL_US);
+        let span = inner.chance.below(2 * STALL_US);
         inner.record.say(format_args!("{process} loses its locks"));
         inner.banish(process, span);
         let own = match inner.processes[process].kind {

@@ -229,6 +229,24 @@ impl Record {
             }
         }
         self.look_at_effects();
+        self.look_at_runs();
+    }
+
+    /// What runs is settled by nobody else.
+    fn look_at_runs(&mut self) {
+        let on: Vec<Run> = self.runs.iter().copied().filter(|run| run.went == Went::On).collect();
+        for Run { task, process, .. } in on {
+            let status = "SELECT status FROM task WHERE id = ?1 AND status IN ('done', 'dead')";
+            let found = self.spectator.prepare_cached(status).unwrap().query_row([task], |r| r.get::<_, String>(0));
+            if let Ok(status) = found {
+                self.wrong(format!("task {task} is {status} while {process} runs it"));
+            }
+        }
+    }
+
+    /// Whether a process runs a task just now.
+    pub(super) fn is_running(&self, process: usize) -> bool {
+        self.runs.iter().any(|run| run.process == process && run.went == Went::On)
     }
 
     /// An effect is there exactly when its task is done.
