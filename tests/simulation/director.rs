@@ -157,7 +157,8 @@ impl Weather {
     /// Somebody deletes a lock file.
     fn vandalize(&self, inner: &mut Inner) {
         let run = self.folder.join("q.db-run");
-        let mut names: Vec<PathBuf> = std::fs::read_dir(run).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(run).into_iter().flatten().flatten().map(|e| e.path()).collect();
         names.sort();
         if !names.is_empty() {
             let name = inner.chance.one_of(&names);
@@ -168,7 +169,9 @@ impl Weather {
     }
 
     fn see_whether_over(&self, inner: &mut Inner) {
-        if inner.turns.is_multiple_of(16) && inner.living(|kind| matches!(kind, Kind::Application | Kind::Admin)).is_empty() {
+        if inner.turns.is_multiple_of(16)
+            && inner.living(|kind| matches!(kind, Kind::Application | Kind::Admin)).is_empty()
+        {
             if inner.record.is_at_rest() {
                 inner.record.close();
                 inner.end = Some(inner.record.wrong.take().map_or(Ok(()), Err));
@@ -243,7 +246,8 @@ fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database:
     }
     world.spawn(inner, Kind::Worker(index), move || {
         let Some(mut store) = open(&there, process, &database) else { return };
-        let settings = Settings { dir: folder, zone: chrono_tz::Tz::UTC, level: log::LevelFilter::Off, to_stderr: false };
+        let settings =
+            Settings { dir: folder, zone: chrono_tz::Tz::UTC, level: log::LevelFilter::Off, to_stderr: false };
         let journal = Journal::open(settings, there.clock.clone()).unwrap();
         let options = Options {
             index,
@@ -252,8 +256,7 @@ fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database:
             grace: Duration::from_millis(500),
             stall: Duration::from_secs(30),
         };
-        let ended: Result<_> =
-            work(&mut store, Arc::new(registry()), journal, there.clock.clone(), stop, options);
+        let ended: Result<_> = work(&mut store, Arc::new(registry()), journal, there.clock.clone(), stop, options);
         if let Err(e) = ended {
             there.inner().record.say(format_args!("{process} ends with: {e}"));
         }

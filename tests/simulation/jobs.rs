@@ -110,7 +110,10 @@ fn play(play: Play, cx: &Context) -> Result<Outcome, JobError> {
         End::Effect => {
             let after = r#"{"spans":[1],"end":"done","times":0}"#;
             let effect = move |tx: &crate::task::Tx<'_>| {
-                tx.execute("INSERT INTO effect (task, attempt) VALUES (?1, ?2)", &[id.into(), i64::from(attempt).into()])?;
+                tx.execute(
+                    "INSERT INTO effect (task, attempt) VALUES (?1, ?2)",
+                    &[id.into(), i64::from(attempt).into()],
+                )?;
                 Ok(())
             };
             Ok(Outcome::done().effect(effect).then(NewTask::of("play", after)).then(NewTask::of("play", after)))

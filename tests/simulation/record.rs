@@ -304,7 +304,8 @@ impl Record {
                 Some((status, attempt)) => self.close_one(id, status, *attempt),
             }
         }
-        let mut query = self.spectator.prepare("SELECT DISTINCT unique_key FROM queue WHERE unique_key IS NOT NULL").unwrap();
+        let mut query =
+            self.spectator.prepare("SELECT DISTINCT unique_key FROM queue WHERE unique_key IS NOT NULL").unwrap();
         let keys: Vec<String> = query.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
         drop(query);
         for key in keys {
@@ -330,7 +331,9 @@ impl Record {
         let charged = attempt - u32::from(status == "done");
         // A claim charges in advance; whoever takes the task back meanwhile leaves it so.
         if charged > blame && status != "cancelled" {
-            self.wrong(format!("task {id} ({status}) is charged {charged} attempts, and {blame} of its runs failed or died"));
+            self.wrong(format!(
+                "task {id} ({status}) is charged {charged} attempts, and {blame} of its runs failed or died"
+            ));
         }
         if !self.notes_lost && status != "cancelled" && charged < of(Went::Died) {
             let died = of(Went::Died);

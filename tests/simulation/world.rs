@@ -113,7 +113,12 @@ pub(super) trait Director: Any + Send + Sync {
 }
 
 impl Simulated {
-    pub(super) fn new(seed: u64, breaks: &[&'static str], director: Box<dyn Director>, record: Record) -> Arc<Simulated> {
+    pub(super) fn new(
+        seed: u64,
+        breaks: &[&'static str],
+        director: Box<dyn Director>,
+        record: Record,
+    ) -> Arc<Simulated> {
         let inner = Inner {
             chance: Chance::new(seed),
             processes: Vec::new(),
@@ -159,7 +164,14 @@ impl Simulated {
     /// Starts a process, whose first thread does `body`.
     pub(super) fn spawn(self: &Arc<Self>, inner: &mut Inner, kind: Kind, body: impl FnOnce() + Send + 'static) {
         let now_us = inner.now_us;
-        inner.processes.push(Process { kind, alive: true, doomed: false, frozen_until: 0, banished: false, last_turn: now_us });
+        inner.processes.push(Process {
+            kind,
+            alive: true,
+            doomed: false,
+            frozen_until: 0,
+            banished: false,
+            last_turn: now_us,
+        });
         let seat = inner.add_seat(inner.processes.len() - 1, "engine");
         let place = crate::clock::world::Seat(Some((Arc::clone(self) as Arc<dyn World>, seat)));
         let world = Arc::clone(self);

@@ -96,7 +96,8 @@ pub(super) fn settle_claim(store: &mut Sqlite, claim: &Claim, ended: &Ended) -> 
 
 fn settle_in(tx: &Transaction<'_>, claim: &Claim, ended: &Ended) -> Result<Option<Verdict>> {
     let take = "DELETE FROM rowmill_claim WHERE id = ?1 AND incarnation = ?2";
-    if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 && !world::broken("claim not taken") {
+    if tx.prepare_cached(take)?.execute(params![claim.id, claim.incarnation])? == 0 && !world::broken("claim not taken")
+    {
         return Ok(None);
     }
     let look = "SELECT status, coalesce(run_at, 0), job FROM queue WHERE id = ?1";
