@@ -43,14 +43,13 @@ pub(super) fn stop(site: &Site, now: bool) -> Result<Verdict> {
 
 pub(super) fn start(site: &Site) -> Result<Verdict> {
     let order = site.existing_store()?.start()?;
-    let journal = site.journal()?;
-    tick::tick_once(site, &journal, None)?;
+    let started = site.journal().and_then(|journal| tick::tick_once(site, &journal, None));
     let text = match order {
         Some(order) => format!("started again; it was {}\n", words(&order, site.config.timezone)),
         None => "it was not stopped; workers that were missing are started\n".to_string(),
     };
     print(&text)?;
-    Ok(Verdict::Well)
+    started.map(|_| Verdict::Well).map_err(|e| e.during("the next tick starts the workers, not this command"))
 }
 
 pub(super) fn restart(site: &Site, workers: Option<u32>) -> Result<Verdict> {
@@ -179,7 +178,10 @@ fn end_one(hand: &Hand) -> Result<()> {
         return Err(Error::failed(format!("worker {} cannot be signalled from here", hand.info.index))
             .hint("restart it where it was started; `rowmill stop` works from everywhere"));
     }
-    terminate(hand);
+    if !terminate(hand) {
+        return Err(Error::failed(format!("worker {} belongs to another user", hand.info.index))
+            .hint("its user or root may restart it; `rowmill stop` works for every member of the group"));
+    }
     let watch = Watch::start();
     while !wait_for(std::slice::from_ref(hand), watch.left_of(PATIENCE))? {
         if watch.left_of(PATIENCE).is_zero() {
@@ -189,11 +191,11 @@ fn end_one(hand: &Hand) -> Result<()> {
     Ok(())
 }
 
-/// One that has just ended cannot be told any more, and need not be; one of another user reads the order by itself.
-fn terminate(hand: &Hand) {
-    if let Some(process) = &hand.process {
-        let _ = pidfd_send_signal(process, Signal::TERM);
-    }
+/// One that has just ended cannot be told any more, and need not be; one of another user reads the order by itself. Whether
+/// this user may tell it anything.
+fn terminate(hand: &Hand) -> bool {
+    let told = hand.process.as_ref().map(|process| pidfd_send_signal(process, Signal::TERM));
+    told != Some(Err(rustix::io::Errno::PERM))
 }
 
 /// Waits until one of the workers ends, at most for `span`; whether one did.

@@ -8,11 +8,10 @@ use crate::task::{Delivery, Ending, Partition, Policy, Right, Settlement, Task, 
 use rustix::fs::{FlockOperation, flock};
 use std::any::Any;
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,14 +116,7 @@ impl Body {
     /// `None` where the backend needs none.
     pub fn open(&self) -> Result<Option<OwnedFd>> {
         let Some(path) = &self.0 else { return Ok(None) };
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let mut file = match (open(), path.parent()) {
-            (Err(e), Some(folder)) if e.kind() == ErrorKind::NotFound => {
-                crate::store::sqlite::make_folder(folder)?;
-                open()?
-            }
-            (opened, _) => opened?,
-        };
+        let mut file = File::from(crate::store::sqlite::open_lock(path)?);
         if file.metadata()?.len() == 0 {
             // Its name, for whoever finds it after the folder was deleted or moved.
             file.write_all(path.as_os_str().as_bytes())?;

@@ -33,6 +33,7 @@ mod prune;
 mod pulse;
 mod schedules;
 mod settle;
+mod sharing;
 mod timer;
 mod write;
 
@@ -51,8 +52,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use application::as_application;
-pub(crate) use lock::make_folder;
+pub(crate) use lock::open_lock;
 pub use open::{Create, OLDEST_ENGINE};
+pub use sharing::{Files, files, make_shared, share};
 
 /// The lock of the scheduler.
 const SCHEDULER: &str = "scheduler";

@@ -49,9 +49,8 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
     let version = version.map_err(during)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    let mut run = OsString::from(&file);
-    run.push("-run");
-    let run = PathBuf::from(run);
+    let run = run_folder(&file);
+    place::refuse_link(&run)?;
     lock::make_folder(&run)?;
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
@@ -72,6 +71,18 @@ fn refuse(conn: &Connection, version: Option<u32>, create: Create) -> Result<()>
     }
 }
 
+/// The folder with the locks of a database, by its real path.
+pub(super) fn run_folder(file: &Path) -> PathBuf {
+    beside(file, lock::RUN_SUFFIX)
+}
+
+/// A path that goes on after the database's.
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(file);
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
 fn refuse_old_engine(version: i32) -> Result<()> {
     if version >= OLDEST_ENGINE {
         return Ok(());
@@ -81,7 +92,7 @@ fn refuse_old_engine(version: i32) -> Result<()> {
 }
 
 /// The path behind links, so that every name of a database leads to the same locks.
-fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
+pub(super) fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
     match std::fs::canonicalize(path) {
         Ok(found) if found.is_dir() => {
             Err(Error::usage(format!("{} is a folder, not a database", path.display())).hint("name a file in it"))
