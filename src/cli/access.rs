@@ -3,6 +3,7 @@
 
 use super::check::Finding;
 use super::site::Site;
+use crate::error::Kind;
 use crate::log;
 use crate::share::{Group, Want, group_name, user_name};
 use crate::store::sqlite;
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 /// What is to be said, in the order of the way in: the folders above, the database's, its files, the log.
 pub(super) fn access(site: &Site) -> Vec<Finding> {
     match site.group() {
+        // One that is not there is a mistake of the configuration, and said with the others.
+        Err(e) if e.kind() == Kind::Usage => Vec::new(),
         Err(e) => vec![Finding::wrong(&e)],
         Ok(None) => alone(site),
         Ok(Some(group)) => {
@@ -35,7 +38,8 @@ fn alone(site: &Site) -> Vec<Finding> {
     let locks = std::fs::read_dir(&run).into_iter().flatten().flatten().map(|entry| entry.path());
     let logs = std::fs::read_dir(&site.config.log_dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let logs = logs.filter(|path| path.file_name().is_some_and(|name| name == "rowmill.log"));
-    let files = folder.into_iter().chain([site.database.clone(), run]).chain(locks).chain([site.config.log_dir.clone()]);
+    let files =
+        folder.into_iter().chain([site.database.clone(), run]).chain(locks).chain([site.config.log_dir.clone()]);
     let closed = |path: &PathBuf| path.symlink_metadata().is_ok() && !may_write(path);
     let closed: Vec<PathBuf> = files.chain(logs).filter(closed).collect();
     let mut found = Vec::new();
@@ -48,7 +52,11 @@ fn alone(site: &Site) -> Vec<Finding> {
     }
     if let Some(database) = site.database.metadata().ok().filter(|found| found.mode() & 0o022 != 0) {
         let path = site.database.display();
-        let who = if database.mode() & 0o002 != 0 { "everybody".into() } else { format!("the group `{}`", group_name(database.gid())) };
+        let who = if database.mode() & 0o002 != 0 {
+            "everybody".into()
+        } else {
+            format!("the group `{}`", group_name(database.gid()))
+        };
         let what = format!("{who} may write {path}, and no `group` is configured");
         found.push(Finding::note(what, format!("name it as `group`; or, if nobody else needs it: chmod 600 {path}")));
     }
@@ -62,7 +70,8 @@ fn may_write(path: &Path) -> bool {
 /// The folders above the database's and the log's that members cannot enter.
 fn way_in(site: &Site, group: &Group) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut above: Vec<&Path> = site.database.parent().into_iter().flat_map(|folder| folder.ancestors().skip(1)).collect();
+    let mut above: Vec<&Path> =
+        site.database.parent().into_iter().flat_map(|folder| folder.ancestors().skip(1)).collect();
     above.extend(site.config.log_dir.ancestors().skip(1));
     above.sort();
     above.dedup();
@@ -92,7 +101,8 @@ fn database(site: &Site, group: &Group) -> Vec<Finding> {
         if files.folder_is_ours && (!shared || meta.mode() & 0o7777 != want.mode) {
             found.push(differs(folder, &meta, group, want, 1));
         } else if !shared {
-            let what = format!("{path} is not a folder in which the group `{}` shares a database: {}", group.name, is(&meta));
+            let what =
+                format!("{path} is not a folder in which the group `{}` shares a database: {}", group.name, is(&meta));
             let hint = if exposed.is_empty() {
                 format!("chgrp {} {path} && chmod 2770 {path}", group.name)
             } else {
@@ -130,7 +140,9 @@ fn journal(site: &Site, group: &Group) -> Vec<Finding> {
     let files = match log::files(dir, group) {
         Ok(Some(files)) => files,
         Ok(None) => return Vec::new(),
-        Err(e) => return vec![Finding::error(format!("{} cannot be read: {e}", dir.display()), owner_s(dir, group, 0o2750))],
+        Err(e) => {
+            return vec![Finding::error(format!("{} cannot be read: {e}", dir.display()), owner_s(dir, group, 0o2750))];
+        }
     };
     let mut found = Vec::new();
     let (folder, want) = &files.folder;
@@ -178,7 +190,8 @@ fn wrong_ones(files: &[(PathBuf, Want)], group: &Group) -> Vec<Finding> {
     let mut found = Vec::new();
     while let Some((first, meta, want)) = wrong.first() {
         let alike = |other: &Metadata| {
-            let key = |meta: &Metadata| (meta.uid(), meta.gid(), meta.mode() & 0o7777, meta.is_symlink(), meta.nlink() > 1);
+            let key =
+                |meta: &Metadata| (meta.uid(), meta.gid(), meta.mode() & 0o7777, meta.is_symlink(), meta.nlink() > 1);
             key(other) == key(meta)
         };
         let count = wrong.iter().filter(|(_, other, at)| alike(other) && at.mode == want.mode).count();

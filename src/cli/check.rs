@@ -14,13 +14,12 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
     let known: Vec<&str> = own.names().collect();
     let found = problems(place.config.as_deref(), &here()?, &env, &known);
     let mut lines: Vec<Finding> = found.iter().map(Finding::from).collect();
-    if lines.iter().all(|line| line.remark) {
-        let site = Site::find(place, register)?;
+    let readable = lines.iter().all(|line| line.remark);
+    if let Ok(site) = Site::look(place, register) {
         lines.extend(access::access(&site));
-        // Whoever may not get in is told so once.
-        if lines.iter().all(|line| line.remark) || site.database.metadata().is_ok() {
+        // What stands in the way of everything is said once.
+        if readable && site.group().is_ok() {
             lines.extend(database(&site));
-            lines.dedup_by(|a, b| a.what == b.what);
         }
     }
     let wrong = lines.iter().any(|line| !line.remark);

@@ -20,8 +20,14 @@ pub(super) fn init(place: &PlaceArgs, register: Register, dir: &Path, group: Opt
     if let Some(group) = &group
         && site.config.group.as_ref().map(|entry| &entry.name) != Some(&group.name)
     {
-        let text = format!("{} was there before, and does not name the group `{}`", dir.join(config::FILE_NAME).display(), group.name);
-        return Err(Error::usage(text).hint(format!("write `group = \"{}\"` into it, then see `rowmill check`", group.name)));
+        let text = format!(
+            "{} was there before, and does not name the group `{}`",
+            dir.join(config::FILE_NAME).display(),
+            group.name
+        );
+        return Err(
+            Error::usage(text).hint(format!("write `group = \"{}\"` into it, then see `rowmill check`", group.name))
+        );
     }
     site.make_folder()?;
     let (there, made) = (site.database.exists(), site.store()?.plan()?.current().partitions);

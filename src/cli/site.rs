@@ -37,8 +37,16 @@ pub(super) fn env(name: &str) -> Option<String> {
 }
 
 impl Site {
-    /// Reads the configuration. Opens nothing else.
+    /// Reads the configuration. An error for whoever is no member of the group that shares the installation. Opens nothing
+    /// else.
     pub(super) fn find(place: &PlaceArgs, register: Register) -> Result<Site> {
+        let site = Site::look(place, register)?;
+        site.group()?;
+        Ok(site)
+    }
+
+    /// The same for anybody.
+    pub(super) fn look(place: &PlaceArgs, register: Register) -> Result<Site> {
         let folder = here()?;
         let config = Config::load(place.config.as_deref(), &folder, &env)?;
         let named = place.database.clone().or_else(|| env("ROWMILL_DATABASE").filter(|v| !v.is_empty()));

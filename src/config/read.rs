@@ -5,7 +5,7 @@
 
 use super::page::{Page, Problem, Wrong};
 use super::section::Section;
-use super::{Config, GroupEntry, FILE_NAME, Lookup, cannot_read, jobs, schedules};
+use super::{Config, FILE_NAME, GroupEntry, Lookup, cannot_read, jobs, schedules};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use crate::task::parse_span;
@@ -121,7 +121,8 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
         _ if text.contains([':', '\n', '/']) => Err(Wrong::new(format!("`{}` is not a group", text.escape_debug()))),
         _ => Ok(text.to_string()),
     });
-    config.group = group.map(|group| GroupEntry { place: top.page().place(group.span().start), name: group.into_inner() });
+    config.group =
+        group.map(|group| GroupEntry { place: top.page().place(group.span().start), name: group.into_inner() });
     let levels = "off, error, warn, info, debug or trace";
     let log_level = top.parsed("log_level", levels, |text| {
         text.parse().map_err(|_| Wrong::new(format!("`log_level` must be {levels}, not `{text}`")))

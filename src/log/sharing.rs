@@ -26,7 +26,8 @@ pub fn files(dir: &Path, group: &Group) -> std::io::Result<Option<Files>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };
-    let mut found = Files { folder: (dir.to_path_buf(), want(share::LOG_FOLDER)), folder_is_ours: true, files: Vec::new() };
+    let mut found =
+        Files { folder: (dir.to_path_buf(), want(share::LOG_FOLDER)), folder_is_ours: true, files: Vec::new() };
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

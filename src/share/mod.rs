@@ -7,8 +7,8 @@
 
 mod accounts;
 
-pub use accounts::{Group, group_name, user_name};
 pub(crate) use accounts::{GROUP, PASSWD, groups_of, line_of, number, read};
+pub use accounts::{Group, group_name, user_name};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
@@ -95,10 +95,8 @@ pub fn make_folder(path: &Path, want: Want) -> Result<(), Errno> {
     }
     let fresh = beside(path);
     rustix::fs::mkdir(&fresh, Mode::from_raw_mode(0o700))?;
-    let named = rustix::fs::open(&fresh, OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
-        .and_then(|folder| settle(&folder, want))
-        // Replaces another one only as long as that is empty: whoever made it then works in this one.
-        .and_then(|()| rustix::fs::rename(&fresh, path));
+    // Replaces another one only as long as that is empty: whoever made it then works in this one.
+    let named = give(&fresh, want).and_then(|_| rustix::fs::rename(&fresh, path));
     if named.is_err() {
         let _ = rustix::fs::rmdir(&fresh);
     }

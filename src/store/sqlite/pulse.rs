@@ -164,7 +164,9 @@ impl SqliteWatchman {
             Err(Errno::PERM) => {
                 if self.spared.insert(pid) {
                     let silent_s = silent.as_secs();
-                    log::warn!("worker {index} (pid {pid}) made no progress for {silent_s} s; its user or root may kill it");
+                    log::warn!(
+                        "worker {index} (pid {pid}) made no progress for {silent_s} s; its user or root may kill it"
+                    );
                 }
                 Ok(None)
             }
