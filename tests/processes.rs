@@ -19,6 +19,7 @@ mod processes {
     mod drains;
     mod frozen;
     mod held;
+    mod hostile;
     mod idle;
     mod killed;
     mod lingering;

@@ -21,6 +21,7 @@ pub(super) fn access(site: &Site) -> Vec<Finding> {
         Ok(None) => alone(site),
         Ok(Some(group)) => {
             let mut found = way_in(site, &group);
+            found.extend(workers_of_root(site));
             found.extend(database(site, &group));
             found.extend(journal(site, &group));
             found.extend(configuration(site, &group));
@@ -83,6 +84,15 @@ fn way_in(site: &Site, group: &Group) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Workers of root with files that others may write.
+fn workers_of_root(site: &Site) -> Option<Finding> {
+    let owner = site.database.metadata().ok()?.uid();
+    let what =
+        format!("{} is root's: members of the group can have root's workers end any process", site.database.display());
+    let hint = "let a user of its own, who is a member, own the installation and run the workers";
+    (owner == 0).then(|| Finding::note(what, hint))
 }
 
 fn database(site: &Site, group: &Group) -> Vec<Finding> {

@@ -33,7 +33,9 @@ pub fn files(dir: &Path, group: &Group) -> std::io::Result<Option<Files>> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         match day::date_of(&name) {
             Some(_) => found.files.push((path, want(share::LOG_FILE))),
-            None if name == LINK || (name.starts_with(".rowmill-") && name.ends_with(".log.link")) => {}
+            None if share::is_fresh(&path)
+                || name == LINK
+                || (name.starts_with(".rowmill-") && name.ends_with(".log.link")) => {}
             None => found.folder_is_ours = false,
         }
     }

@@ -10,9 +10,10 @@ mod accounts;
 pub(crate) use accounts::{GROUP, PASSWD, groups_of, line_of, number, read};
 pub use accounts::{Group, group_name, user_name};
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -82,10 +83,21 @@ pub fn make(path: &Path, flags: OFlags, want: Want) -> Result<OwnedFd, Errno> {
     let fresh = beside(path);
     let new = flags | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(&fresh, new, Mode::from_raw_mode(0o600))?;
-    let named = settle(&file, want).and_then(|()| rustix::fs::link(&fresh, path));
-    // It has its name, or is not wanted. One that stays is empty, and in nobody's way.
-    let _ = rustix::fs::unlink(&fresh);
+    let named = settle(&file, want).and_then(|()| name(&fresh, path));
+    if named.is_err() {
+        // One that stays is empty, and in nobody's way.
+        let _ = rustix::fs::unlink(&fresh);
+    }
     named.map(|()| file)
+}
+
+/// Gives a file its name, if nothing has it.
+fn name(fresh: &Path, path: &Path) -> Result<(), Errno> {
+    match rustix::fs::renameat_with(CWD, fresh, CWD, path, RenameFlags::NOREPLACE) {
+        // Some file systems cannot; there it has two names for an instant.
+        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::link(fresh, path).and_then(|()| rustix::fs::unlink(fresh)),
+        other => other,
+    }
 }
 
 /// Makes a folder; one that is there already is fine, and left as it is.
@@ -106,11 +118,19 @@ pub fn make_folder(path: &Path, want: Want) -> Result<(), Errno> {
     }
 }
 
+/// How names begin of what has not got its own yet.
+const FRESH: &str = ".new-";
+
 /// A name beside it that no other process or thread uses.
 fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!(".new-{}-{count}", std::process::id()))
+    path.with_file_name(format!("{FRESH}{}-{count}", std::process::id()))
+}
+
+/// Whether this is being made at this instant, or was when its process died.
+pub(crate) fn is_fresh(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(FRESH.as_bytes()))
 }
 
 fn settle(file: &OwnedFd, want: Want) -> Result<(), Errno> {

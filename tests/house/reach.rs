@@ -34,6 +34,21 @@ pub(crate) fn unreached(files: &[File], manifest: &str) -> Vec<String> {
     findings
 }
 
+/// Names of tests in a page that no test has. What stands there in backquotes and has two underscores or more is one.
+pub(crate) fn missing_tests(page: &File, files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (text, line) in page.text.lines().zip(1..) {
+        let names = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 1);
+        let is_there = |name: &&str| {
+            let head = format!("fn {name}(");
+            files.iter().any(|file| file.is_rust() && file.text.contains(&head))
+        };
+        let missing = names.filter(|name| !is_there(name));
+        findings.extend(missing.map(|name| page.finding(line, format_args!("there is no test `{name}`"))));
+    }
+    findings
+}
+
 fn is_target(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
@@ -107,4 +122,13 @@ fn a_file_that_no_target_declares_is_found() {
         assert!(findings.len() == 1 && findings[0].starts_with(lost), "{findings:?}");
     }
     assert_eq!(unreached(&lawful, &manifest.replace("name = 'x'\n[[", "autotests = false\n[[")).len(), 1);
+}
+
+#[test]
+fn a_page_that_names_a_test_that_is_gone_is_found() {
+    let files = [File::new("tests/a.rs", "#[test]\nfn rows_are_only_data() {}")];
+    let page = |text| File::new("SECURITY.md", text);
+    assert_eq!(missing_tests(&page("`a_b` is `rows_are_only_data`, `x`"), &files), [""; 0]);
+    let found = missing_tests(&page("fine\n`rows_are_data`, `no_such_test_here`"), &files);
+    assert!(found.len() == 2 && found.iter().all(|one| one.starts_with("SECURITY.md:2:")), "{found:?}");
 }

@@ -59,6 +59,15 @@ fn a_link_of_a_member_s_leads_root_nowhere() {
 }
 
 #[test]
+fn an_installation_of_root_s_is_advised_against() {
+    let Some(place) = Place::new() else { return };
+    place.call(ROOT, "022", &["init", "shop", "--group", super::place::GROUP]).well();
+    let check = place.call(ROOT, "022", &["check"]).well();
+    let words = "rowmill.db is root's: members of the group can have root's workers end any process\nhint: let a user of its own";
+    assert!(check.starts_with("note: ") && check.contains(words) && check.ends_with("all well\n"), "{check}");
+}
+
+#[test]
 fn a_run_folder_that_is_a_link_is_refused() {
     let here = Installation::new("");
     fs::rename(here.path("rowmill.db-run"), here.path("elsewhere")).unwrap();

@@ -39,7 +39,7 @@ pub fn files(path: &Path, group: &Group) -> Result<Files> {
     // One that this user may not read is said by itself.
     let inside = std::fs::read_dir(&run).into_iter().flatten().flatten().map(|entry| entry.path());
     files.extend(inside.map(|path| (path, Want { owner: owned, ..want(share::FILE) })));
-    files.retain(|(path, _)| path.symlink_metadata().is_ok());
+    files.retain(|(path, _)| path.symlink_metadata().is_ok() && !share::is_fresh(path));
     let folder_is_ours = holds_only_the_database(&folder, &database, owned);
     Ok(Files { folder: (folder, want(share::FOLDER)), database, folder_is_ours, files })
 }
@@ -53,6 +53,7 @@ fn holds_only_the_database(folder: &Path, database: &Path, owner: Option<u32>) -
             let found = entry.file_name();
             let rest = found.as_bytes().strip_prefix(name.as_slice());
             rest.is_some_and(|rest| [b"".as_slice(), b"-wal", b"-shm", b"-journal", b"-run"].contains(&rest))
+                || share::is_fresh(Path::new(&found))
         })
     };
     std::fs::metadata(folder).is_ok_and(|found| Some(found.uid()) == owner)
