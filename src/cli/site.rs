@@ -103,7 +103,8 @@ impl Site {
     /// Makes the folder of the database, if that is missing and to be shared.
     pub(super) fn make_folder(&self) -> Result<()> {
         let (Some(group), Some(folder)) = (self.group()?, self.database.parent()) else { return Ok(()) };
-        let want = Want { owner: None, group: Some(group.gid), mode: share::FOLDER };
+        let owner = folder.parent().and_then(share::heir);
+        let want = Want { owner, group: Some(group.gid), mode: share::FOLDER };
         share::make_folder(folder, want).map_err(|e| Error::from(e).during(folder.display()))
     }
 

@@ -100,10 +100,18 @@ fn open(dir: &Path, name: &str) -> io::Result<File> {
     };
     match open() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
+            make_folder(dir)?;
             open()
         }
         done => done,
+    }
+}
+
+/// Makes the folder, and those above it that are missing.
+fn make_folder(dir: &Path) -> io::Result<()> {
+    match dir.parent().map(|above| share::inherited(above, share::LOG_FOLDER, 0o750)) {
+        Some(Ok(Some(want))) => Ok(share::make_folder(dir, want)?),
+        _ => DirBuilder::new().recursive(true).mode(0o750).create(dir),
     }
 }
 

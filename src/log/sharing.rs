@@ -59,7 +59,8 @@ pub fn share(dir: &Path, group: &Group) -> Result<()> {
         other => other?,
     };
     let Some(found) = found else {
-        let want = Want { owner: None, group: Some(group.gid), mode: share::LOG_FOLDER };
+        let owner = dir.parent().and_then(share::heir);
+        let want = Want { owner, group: Some(group.gid), mode: share::LOG_FOLDER };
         // Where the folder above is missing too, the first line makes both, and the next call shares them.
         return match share::make_folder(dir, want) {
             Err(Errno::NOENT) => Ok(()),

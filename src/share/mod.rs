@@ -55,12 +55,21 @@ pub enum Given {
 pub fn inherited(folder: &Path, shared: u32, alone: u32) -> Result<Option<Want>, Errno> {
     let found = rustix::fs::stat(folder)?;
     let is_shared = found.st_mode & 0o2050 == 0o2050;
-    let owner = (rustix::process::geteuid().is_root() && found.st_uid != 0).then_some(found.st_uid);
+    let owner = heir_by(&found);
     if !is_shared && owner.is_none() {
         return Ok(None);
     }
     let mode = if is_shared { shared } else { alone };
     Ok(Some(Want { owner, group: Some(found.st_gid), mode }))
+}
+
+/// To whom belongs what this process makes in that folder, if it is root's and the folder is another user's.
+pub fn heir(folder: &Path) -> Option<u32> {
+    rustix::fs::stat(folder).ok().and_then(|found| heir_by(&found))
+}
+
+fn heir_by(folder: &Stat) -> Option<u32> {
+    (rustix::process::geteuid().is_root() && folder.st_uid != 0).then_some(folder.st_uid)
 }
 
 /// Opens a file with `flags`, or makes it as it is to be. Safe to call by many at once: all get the same file.

@@ -38,6 +38,30 @@ fn what_root_makes_is_the_owner_s() {
 }
 
 #[test]
+fn an_installation_that_root_begins_is_its_folder_s_owner_s() {
+    for group in [true, false] {
+        let Some(place) = Place::new() else { return };
+        place.call(OWNER, "077", &["init", "shop"]).well();
+        for file in ["rowmill.db", "rowmill.db-wal", "rowmill.db-shm"] {
+            let _ = fs::remove_file(place.path("shop").join(file));
+        }
+        fs::remove_dir_all(place.path("shop/rowmill.db-run")).unwrap();
+        if group {
+            let config = format!("group = \"{}\"\ndatabase = \"queue/rowmill.db\"\n", super::place::GROUP);
+            fs::write(place.path("shop/rowmill.toml"), config).unwrap();
+            place.call(ROOT, "077", &["migrate"]).well();
+        }
+        place.call(ROOT, "077", &["drain"]).well();
+        for (path, (owner, ..)) in place.everything("shop") {
+            assert_eq!(owner, OWNER.uid, "{path}");
+        }
+        place.call(OWNER, "077", &["enqueue", "hello"]).well();
+        place.call(OWNER, "077", &["drain"]).well();
+        assert_eq!(place.call(OWNER, "077", &["wait", "1"]).well(), "done\n");
+    }
+}
+
+#[test]
 fn a_link_of_a_member_s_leads_root_nowhere() {
     let Some(place) = Place::shared() else { return };
     place.call(OWNER, "077", &["drain"]).well();

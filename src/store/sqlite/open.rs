@@ -6,9 +6,11 @@
 
 use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
+use crate::share;
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -114,10 +116,14 @@ pub(super) fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
     }
 }
 
-/// Makes a missing file for its owner alone: params are nobody else's. SQLite gives its other files the same mode. This
+/// Makes a missing file for its owner alone: params are nobody else's. One that root makes is the folder's owner's. SQLite gives its other files the same mode. This
 /// happens before SQLite has the file open, since closing it later would drop SQLite's locks on it.
 fn make_private(file: &Path) -> Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+    let made = match file.parent().map(|folder| share::inherited(folder, 0o600, 0o600)) {
+        Some(Ok(Some(want))) => share::make(file, OFlags::RDWR, want).map(drop).map_err(std::io::Error::from),
+        _ => OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop),
+    };
+    match made {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::failed(format!("{}: {e}", file.display()))
             .hint("this user must be able to write to the folder of the database")),
         _ => Ok(()),

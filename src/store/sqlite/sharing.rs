@@ -68,7 +68,8 @@ pub fn make_shared(path: &Path, group: &Group) -> Result<()> {
     if database.symlink_metadata().is_ok() {
         return Ok(());
     }
-    let want = Want { owner: None, group: Some(group.gid), mode: share::FILE };
+    let owner = database.parent().and_then(share::heir);
+    let want = Want { owner, group: Some(group.gid), mode: share::FILE };
     match share::make(&database, OFlags::RDWR, want) {
         // Closed again before SQLite opens it, which has no locks on it yet.
         Ok(_) | Err(Errno::EXIST) => Ok(()),
