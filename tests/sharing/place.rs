@@ -149,7 +149,9 @@ pub(super) fn everything(folder: &Path) -> BTreeMap<String, (u32, u32, u32)> {
     let (mut all, mut open) = (BTreeMap::new(), vec![folder.to_path_buf()]);
     while let Some(next) = open.pop() {
         for path in fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_symlink() {
+            let fresh = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".new-"));
+            // What is being made at this instant has not got its name yet.
+            if path.is_symlink() || fresh {
                 continue;
             }
             if path.is_dir() {
