@@ -116,7 +116,8 @@ CREATE TABLE rowmill_worker (
   pid_space   INTEGER NOT NULL,  -- its pid namespace: 0 when that could not be told
   lock_device INTEGER NOT NULL,  -- of its liveness lock's file
   lock_inode  INTEGER NOT NULL,
-  started_at  INTEGER NOT NULL
+  started_at  INTEGER NOT NULL,
+  jobs        TEXT NOT NULL DEFAULT '[]'  -- the names of the jobs that it knows, as JSON: others leave rows of these to it
 );
 
 -- While a row is here nobody works, whatever cron does: a person has stopped everything, until one starts it again.

@@ -2,7 +2,7 @@
 
 use super::args::{Format, PlaceArgs};
 use super::site::{Register, Site, env, here};
-use super::{Verdict, access, print};
+use super::{Verdict, access, crew, print};
 use crate::config::{Problem, problems};
 use crate::error::{Error, Result};
 use crate::work::Registry;
@@ -82,15 +82,20 @@ fn database(site: &Site) -> Vec<Finding> {
         let what = format!("there is no database at {} yet", site.database.display());
         return vec![Finding::note(what, "the first tick, drain or migrate makes it")];
     }
-    match site.existing_store().and_then(|mut store| store.plan()) {
-        Err(e) => vec![Finding::wrong(&e)],
-        Ok(plan) if plan.current().partitions != site.config.workers => {
-            let (there, here) = (plan.current().partitions, site.config.workers);
-            let what = format!("the database has {there} partitions; `workers = {here}` only counts when it is made");
-            vec![Finding { remark: true, what, hint: None }]
-        }
-        Ok(_) => Vec::new(),
+    let seen = site.existing_store().and_then(|mut store| Ok((store.plan()?.current().partitions, store.crew())));
+    let (there, crew) = match seen {
+        Err(e) => return vec![Finding::wrong(&e)],
+        // Whom the locks are closed to is told so by the look at the files.
+        Ok((there, crew)) => (there, crew.unwrap_or_default()),
+    };
+    let here = site.config.workers;
+    let mut found = Vec::new();
+    if there != here {
+        let what = format!("the database has {there} partitions; `workers = {here}` only counts when it is made");
+        found.push(Finding { remark: true, what, hint: None });
     }
+    found.extend(crew::remark(site, &crew).map(|what| Finding::note(what, crew::RENEW)));
+    found
 }
 
 fn summary(site: &Site) -> Result<String> {

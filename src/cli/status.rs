@@ -74,6 +74,7 @@ fn as_table(site: &Site, seen: &Seen) -> String {
     let alive: Vec<String> = seen.crew.iter().map(|w| format!("{} (pid {})", w.info.index, w.info.pid)).collect();
     let alive = if alive.is_empty() { "none alive".to_string() } else { alive.join(", ") };
     text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
+    text += &crew::remark(site, &seen.crew).map(|text| format!("{text}: {}\n", crew::RENEW)).unwrap_or_default();
     if let Some(order) = &seen.stopped {
         text += &format!("{}: `rowmill start` ends that\n", crew::words(order, zone));
     }

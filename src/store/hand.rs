@@ -169,4 +169,13 @@ pub struct Batch {
     pub orphans: Vec<Right>,
     /// Tasks of paused jobs: to be parked, not run.
     pub paused: Vec<Right>,
+    /// How many rows were passed over on the way, of the jobs that [`fetch_past`](crate::store::Store::fetch_past) was told.
+    pub passed: usize,
+}
+
+/// A place in a partition's order of work: everything before it, behind the first rows, is of jobs that are passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub(crate) priority: i64,
+    pub(crate) id: i64,
 }

@@ -69,9 +69,9 @@ fn say_who(file: &mut File, pid: i64, started_at: Millis) -> Result<()> {
 
 /// A worker process as it is written down.
 #[derive(Debug)]
-struct Written {
-    incarnation: i64,
-    index: u32,
+pub(super) struct Written {
+    pub(super) incarnation: i64,
+    pub(super) index: u32,
     process: Identity,
     lock: Inode,
 }
@@ -83,6 +83,21 @@ fn read_written(row: &Row<'_>) -> rusqlite::Result<Written> {
     let process = Identity { boot: row.get(2)?, pid: row.get(3)?, pid_start: row.get(4)?, pid_space: row.get(5)? };
     let lock = Inode { device: row.get(6)?, number: row.get(7)? };
     Ok(Written { incarnation: row.get(0)?, index: row.get(1)?, process, lock })
+}
+
+impl Written {
+    /// Whether it lives.
+    pub(super) fn is_alive(&self, conn: &Connection, run: &Path) -> Result<bool> {
+        Ok(standing_of(conn, run, self)? == Standing::Alive)
+    }
+}
+
+/// Those that have a job in their list of what they know, living or not.
+pub(super) fn written_with(conn: &Connection, job: &str) -> Result<Vec<Written>> {
+    let with = format!("{WRITTEN} WHERE EXISTS (SELECT 1 FROM json_each(jobs) WHERE value = ?1)");
+    let mut query = conn.prepare_cached(&with)?;
+    let rows = query.query_map([job], read_written)?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
 /// Other processes that were worker `index`.
@@ -146,7 +161,7 @@ pub(super) fn stay(store: &mut Sqlite, badge: &Badge, hold: Option<Hold>) -> Res
 pub(super) fn may_hold(conn: &Connection, run: &Path, incarnation: i64) -> Result<bool> {
     let mut query = conn.prepare_cached(&format!("{WRITTEN} WHERE incarnation = ?1"))?;
     let Some(one) = query.query_row([incarnation], read_written).optional()? else { return Ok(false) };
-    Ok(standing_of(conn, run, &one)? == Standing::Alive)
+    one.is_alive(conn, run)
 }
 
 pub(super) fn retire(store: &mut Sqlite, badge: Badge) -> Result<()> {

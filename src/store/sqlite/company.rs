@@ -7,7 +7,7 @@
 
 use super::guard::{Guard, dangling};
 use super::settle::{settle_group, settle_one};
-use super::{Sqlite, explain, followup};
+use super::{Sqlite, explain, followup, known};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Hold, Settled, Settling, Verdict};
 use crate::task::{Company, JobError, Right, Statements, Tx, Value, panic_text, span_text};
@@ -50,12 +50,13 @@ pub(super) fn guarded<T>(store: &mut Sqlite, write: impl FnOnce(&mut Sqlite, &Gu
 
 /// Settles a group of which some have company.
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
+    let run = known::folder_to_ask(store, settled);
     guarded(store, |store, guard| {
         let mut refused: BTreeMap<i64, String> = BTreeMap::new();
         loop {
             let mut destroyed = None;
             let settling = store.write(|tx| {
-                settle_group(tx, hold, settled, orphans, &mut |tx, one| match refused.get(&one.right.id) {
+                settle_group(tx, hold, settled, orphans, run.clone(), &mut |tx, one| match refused.get(&one.right.id) {
                     Some(why) => Ok(Verdict::Refused(why.clone())),
                     None => settle_accompanied(tx, guard, hold, one, &mut destroyed),
                 })

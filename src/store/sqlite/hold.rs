@@ -14,11 +14,12 @@ use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
 use crate::task::{Cause, Codec, Partition, Right, Settlement, Task, WORKER_DIED};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use std::borrow::Cow;
 use std::fs::File;
 use std::sync::Arc;
 
 /// A batch ends when the params in it pass this together, in bytes.
-const BATCH_BYTES: usize = 8 << 20;
+pub(super) const BATCH_BYTES: usize = 8 << 20;
 
 /// The name of a partition's lock.
 pub(super) fn partition_lock(partition: Partition) -> String {
@@ -146,39 +147,74 @@ fn charge(
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
-    let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
-                       q.cause, q.status IS 'ready'
-                  FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
-                 WHERE r.generation = ?1 AND r.partition = ?2
-                 ORDER BY r.priority DESC, r.id LIMIT ?3";
-    let paused = pause::jobs(&store.conn)?;
-    let mut query = store.conn.prepare_cached(next)?;
-    let partition = hold.partition;
-    let mut rows = query.query(params![partition.generation, partition.index, limit as i64])?;
-    let mut batch = Batch::default();
-    let mut names = Vec::new();
-    let mut bytes = 0;
+    let mut reader = Reader::new(&store.conn, hold.partition)?;
+    let mut query = store.conn.prepare_cached(NEXT)?;
+    let mut rows = query.query(params![hold.partition.generation, hold.partition.index, limit as i64])?;
     while let Some(row) = rows.next()? {
-        let name = row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
-        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
-        let job = shared(&mut names, &String::from_utf8_lossy(name));
-        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)?, job };
-        if !row.get::<_, bool>(9)? {
-            batch.orphans.push(right);
-            continue;
-        }
-        if paused.iter().any(|paused| **paused == *right.job) {
-            batch.paused.push(right);
-            continue;
-        }
-        let task = read_task(row, right.id)?;
-        bytes += task.param.len();
-        batch.tasks.push((task, right));
-        if bytes > BATCH_BYTES {
+        reader.take(row)?;
+        if reader.bytes > BATCH_BYTES {
             break;
         }
     }
-    Ok(batch)
+    Ok(reader.batch)
+}
+
+/// The columns of a row in the order of work, and where they come from.
+macro_rules! next_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
+                    q.cause, q.status IS 'ready'
+               FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
+              WHERE r.generation = ?1 AND r.partition = ?2 ",
+            $rest
+        )
+    };
+}
+pub(super) use next_rows;
+
+/// The next rows of a partition.
+pub(super) const NEXT: &str = next_rows!("ORDER BY r.priority DESC, r.id LIMIT ?3");
+
+/// Makes a batch of rows.
+pub(super) struct Reader {
+    partition: Partition,
+    paused: Vec<String>,
+    names: Vec<Arc<str>>,
+    pub(super) batch: Batch,
+    /// Of the params in the batch.
+    pub(super) bytes: usize,
+}
+
+impl Reader {
+    pub(super) fn new(conn: &Connection, partition: Partition) -> Result<Reader> {
+        let (paused, names, batch) = (pause::jobs(conn)?, Vec::new(), Batch::default());
+        Ok(Reader { partition, paused, names, batch, bytes: 0 })
+    }
+
+    /// Adds a row of [`NEXT`] to the batch.
+    pub(super) fn take(&mut self, row: &Row<'_>) -> Result<()> {
+        let job = shared(&mut self.names, &job_of(row)?);
+        let right =
+            Right { partition: self.partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)?, job };
+        if !row.get::<_, bool>(9)? {
+            self.batch.orphans.push(right);
+            return Ok(());
+        }
+        if self.paused.iter().any(|paused| **paused == *right.job) {
+            self.batch.paused.push(right);
+            return Ok(());
+        }
+        let task = read_task(row, right.id)?;
+        self.bytes += task.param.len();
+        self.batch.tasks.push((task, right));
+        Ok(())
+    }
+}
+
+/// The job of a row of [`NEXT`]. Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+pub(super) fn job_of<'a>(row: &'a Row<'_>) -> Result<Cow<'a, str>> {
+    Ok(String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default()))
 }
 
 /// One copy of each name in a batch, which has few.
@@ -196,9 +232,7 @@ fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {
     let careful = row.get_ref(8)?.as_str_or_null().ok().flatten() == Some(WORKER_DIED);
     Ok(Task {
         id,
-        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
-        job: String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default())
-            .into_owned(),
+        job: job_of(row)?.into_owned(),
         param: row.get_ref(3)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec(),
         codec: codec.ok_or_else(|| Error::failed(format!("task {id} has a codec that its CHECK forbids")))?,
         priority: row.get(0)?,

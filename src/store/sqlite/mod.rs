@@ -21,12 +21,14 @@ mod guard;
 mod history;
 mod hold;
 mod identity;
+mod known;
 mod lock;
 mod look;
 mod mapped;
 mod notes;
 mod open;
 mod operate;
+mod past;
 mod pause;
 mod place;
 mod prune;
@@ -143,6 +145,18 @@ impl Store for Sqlite {
         badge::enlist(self, index, now_ms)
     }
 
+    fn know(&mut self, badge: &Badge, jobs: &[&str]) -> Result<()> {
+        known::know(self, badge, jobs)
+    }
+
+    fn knowers(&mut self, job: &str) -> Result<Option<u64>> {
+        known::knowers(&self.conn, &self.run, job)
+    }
+
+    fn was_known(&mut self, partition: Partition, jobs: &[String]) -> Result<bool> {
+        known::was_known(&self.conn, partition, jobs)
+    }
+
     fn retire(&mut self, badge: Badge) -> Result<()> {
         badge::retire(self, badge)
     }
@@ -197,6 +211,14 @@ impl Store for Sqlite {
 
     fn fetch(&mut self, hold: &Hold, limit: usize) -> Result<Batch> {
         hold::fetch(self, hold, limit)
+    }
+
+    fn fetch_past(&mut self, hold: &Hold, limit: usize, jobs: &[String], mark: &mut Option<Mark>) -> Result<Batch> {
+        past::read(&self.conn, hold.partition, limit, jobs, mark)
+    }
+
+    fn has_others(&mut self, partition: Partition, jobs: &[String], mark: &mut Option<Mark>) -> Result<bool> {
+        past::has_others(&self.conn, partition, jobs, mark)
     }
 
     fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {

@@ -7,26 +7,31 @@
 //! A group in which some tasks have company goes by way of [`company`].
 
 use super::history::Tally;
+use super::known::{self, Asked};
 use super::{Sqlite, company};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Ended, Hold, Settled, Settling, Verdict};
 use crate::task::{Cause, Right, Settlement};
 use rusqlite::{OptionalExtension, Transaction, params};
+use std::path::PathBuf;
 
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
     if settled.iter().any(|one| one.ended.company.is_some()) {
         return company::settle(store, hold, settled, orphans);
     }
-    store.write(|tx| settle_group(tx, hold, settled, orphans, &mut |tx, one| settle_one(tx, hold, one)))
+    let run = known::folder_to_ask(store, settled);
+    store.write(|tx| settle_group(tx, hold, settled, orphans, run, &mut |tx, one| settle_one(tx, hold, one)))
 }
 
-/// Settles a group in a transaction of the caller's, each task by `settle`.
+/// Settles a group in a transaction of the caller's, each task by `settle`. `run`, the run folder, is there
+/// when some are to be parked because nobody knows their job.
 pub(super) fn settle_group(
     tx: &Transaction<'_>,
     hold: &Hold,
     settled: &[Settled],
     orphans: &[Right],
+    run: Option<PathBuf>,
     settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Verdict>,
 ) -> Result<Settling> {
     if !is_held(tx, hold)? {
@@ -34,8 +39,13 @@ pub(super) fn settle_group(
     }
     let mut verdicts = Vec::with_capacity(settled.len());
     let mut tally = Tally::default();
+    let mut asked = run.map(Asked::new);
     for one in settled {
-        let verdict = settle(tx, one)?;
+        let known = match &mut asked {
+            Some(asked) => known::is_unknown(&one.ended) && asked.is_known(tx, &one.right.job)?,
+            None => false,
+        };
+        let verdict = if known { Verdict::Known } else { settle(tx, one)? };
         if verdict == Verdict::Written {
             tally.add(&one.right.job, &one.ended);
         }
