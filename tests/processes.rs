@@ -35,6 +35,7 @@ mod processes {
     mod scripts;
     mod spread;
     mod stopped;
+    mod strange;
     mod thousands;
     mod threads;
     mod ticks;
