@@ -146,7 +146,7 @@ pub trait Store: Look + Operate + Govern + Send {
     fn fetch(&mut self, hold: &Hold, limit: usize) -> Result<Batch>;
 
     /// The same, passing over rows of `jobs`, which this worker does not know and living ones do. It begins at the top each
-    /// time; where more than a thousand such rows stand there, it goes on from `mark`, behind the others of them, and moves
+    /// time; where more than 250 such rows stand there, it goes on from `mark`, behind the others of them, and moves
     /// that on. A mark that is `None` has everything read anew. What lies behind more than 100,000 such rows is not seen.
     ///
     /// Safe to repeat: yes, as for [`fetch`](Self::fetch).

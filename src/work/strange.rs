@@ -18,10 +18,10 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_secs(1);
 /// A job of which no row was met for this long is forgotten.
 const FORGET: Duration = Duration::from_secs(60);
-/// How long to keep away from a partition if nobody comes. Who is busy at home looks at what nobody holds once a second, between two
-/// slices.
+/// How long to keep away from a partition that was given up, if nobody comes. Who is busy at home looks once a second, between
+/// two slices, at what nobody holds.
 const AWAY: Duration = Duration::from_millis(1_500);
-/// How long to work there then; the rows that were passed over are read anew after this.
+/// How long to work there then. The rows that were passed over are read anew after this.
 const TURN: Duration = Duration::from_secs(1);
 
 /// What one worker knows of them.
@@ -128,18 +128,17 @@ impl Strange {
         Ok(batch)
     }
 
-    /// Whether this worker has something to do in a partition. One that has rows of strange jobs only is given up.
-    pub(super) fn is_work(&mut self, store: &mut dyn Store, partition: Partition, times: u32) -> Result<bool> {
+    /// Whether this worker has something to do in a partition: there are rows of other jobs.
+    pub(super) fn is_work(&mut self, store: &mut dyn Store, partition: Partition) -> Result<bool> {
         if self.is_empty() {
             return Ok(true);
         }
         let place = self.places.entry(partition).or_default();
-        if store.has_others(partition, &self.jobs, place.mark())? {
-            return Ok(true);
+        let is_work = store.has_others(partition, &self.jobs, place.mark())?;
+        if !is_work {
+            self.seen();
         }
-        self.seen();
-        self.keep_away(partition, times, false);
-        Ok(false)
+        Ok(is_work)
     }
 
     /// Whether nobody came while this worker kept away, so that it is its turn.
@@ -148,8 +147,8 @@ impl Strange {
         away.is_some_and(|(since, span)| !since.left_of(span + TURN).is_zero())
     }
 
-    /// Keeps away from a partition for `times` as long as from a worker's own; `given_up`: until somebody who knows the
-    /// jobs has held it.
+    /// Keeps away from a partition, for `times` as long as from one of its own; when it was `given_up`, only until somebody
+    /// who knows the jobs has held it.
     pub(super) fn keep_away(&mut self, partition: Partition, times: u32, given_up: bool) {
         let place = self.places.entry(partition).or_default();
         (place.away, place.given_up) = (Some((Watch::start(), AWAY * times)), given_up);

@@ -79,12 +79,12 @@ fn the_old_worker_goes_on_with_what_it_knows_while_the_new_one_is_busy() {
     });
     // More than are looked at each time, above all that the old one may run.
     insert(&here, &vec![("new", "", 10); 2_500]);
-    insert(&here, &[("fail", "first", 5), ("noop", "", 0), ("new", "", 0), ("noop", "", -5)]);
+    insert(&here, &[("echo", "1", 5), ("noop", "", 0), ("new", "", 0), ("noop", "", -5)]);
     within(BOUND, "the others to be done", || (here.count("job <> 'new' AND started_at > 0") == 3).then_some(()));
     assert_eq!(here.count("job = 'new' AND status = 'ready' AND attempt = 0"), 2_501);
     // In their order, whatever stands between.
     let order = "SELECT group_concat(job) FROM (SELECT job FROM task WHERE job <> 'new' ORDER BY started_at, id)";
-    assert!(here.sql().query_row(order, [], |r| r.get::<_, String>(0)).unwrap().starts_with("fail"));
+    assert!(here.sql().query_row(order, [], |r| r.get::<_, String>(0)).unwrap().starts_with("echo"));
     // While it only looks, the partition is held by nobody. What it would take and give back would be counted.
     let epoch = "SELECT epoch FROM rowmill_partition";
     let looks = |here: &Installation| number(here, "SELECT unixepoch() - claimed_at / 1000 FROM rowmill_claim");

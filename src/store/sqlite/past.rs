@@ -11,7 +11,7 @@ use crate::task::Partition;
 use rusqlite::{Connection, Params, Row, params};
 
 /// How many rows that are passed over are read at the top, whatever the mark.
-const AT_TOP: usize = 1_000;
+const AT_TOP: usize = 250;
 /// How many are passed over at most in one call.
 const AT_MOST: usize = 100_000;
 

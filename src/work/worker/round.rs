@@ -25,11 +25,14 @@ impl Worker<'_> {
         Ok((waiting, away))
     }
 
-    /// Whether a partition has rows that this worker may run. Those of one that has none are left to others.
+    /// Whether a partition has rows that this worker may run. What has none is left to others; at its own it looks again
+    /// as soon as it wakes.
     pub(super) fn is_work(&mut self, partition: Partition) -> Result<bool> {
-        let times = self.times_away(partition);
-        let is_work = self.bench.strange.is_work(self.store, partition, times)?;
+        let is_work = self.bench.strange.is_work(self.store, partition)?;
         if !is_work {
+            if !self.homes.is_own(partition) {
+                self.bench.strange.keep_away(partition, TIMES_AWAY, false);
+            }
             self.call_others();
         }
         Ok(is_work)
@@ -38,7 +41,7 @@ impl Worker<'_> {
     /// Gives a partition up to those that know jobs which this worker does not.
     pub(super) fn give_up(&mut self, hold: Hold) {
         let partition = hold.partition();
-        let times = self.times_away(partition);
+        let times = if self.homes.is_own(partition) { 1 } else { TIMES_AWAY };
         self.bench.strange.keep_away(partition, times, true);
         self.let_go(hold, false);
         self.call_others();
@@ -46,10 +49,6 @@ impl Worker<'_> {
 
     fn call_others(&mut self) {
         self.store.ring_wanted(self.bench.strange.callers(), self.homes.workers());
-    }
-
-    fn times_away(&self, partition: Partition) -> u32 {
-        if self.homes.is_own(partition) { 1 } else { TIMES_AWAY }
     }
 
     /// The partitions that have work, in the order in which they are tried: its own first, then those of others after the
