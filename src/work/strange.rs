@@ -157,7 +157,7 @@ impl Strange {
     /// Whether it keeps away from a partition now.
     pub(super) fn is_away(&mut self, store: &mut dyn Store, partition: Partition) -> Result<bool> {
         let Some(place) = self.places.get_mut(&partition) else { return Ok(false) };
-        if !place.away.is_some_and(|(since, span)| !since.left_of(span).is_zero()) {
+        if place.away.is_none_or(|(since, span)| since.left_of(span).is_zero()) {
             return Ok(false);
         }
         if place.given_up && store.was_known(partition, &self.jobs)? {

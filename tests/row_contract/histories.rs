@@ -259,6 +259,7 @@ impl History {
                 Verdict::Written => word,
                 Verdict::Cancelled => "cancelled",
                 Verdict::Gone => "gone",
+                Verdict::Known => panic!("nobody lives who could know it"),
                 Verdict::Refused(ref why) => panic!("nothing came with it that could be refused: {why}"),
             };
             assert_eq!(self.scene.status(id), expected, "task {id}, settled as {word}: {verdict:?}");
