@@ -106,7 +106,7 @@ fn the_old_worker_goes_on_with_what_it_knows_while_the_new_one_is_busy() {
 fn who_is_busy_at_home_comes_for_them_all_the_same() {
     let (here, _old) = old(2);
     let _new = new(&here, "");
-    let steadily: Vec<_> = std::iter::repeat_n(("sleep", "5", 0), 4_000).collect();
+    let steadily: Vec<_> = std::iter::repeat_n(("sleep", "5", 0), 12_000).collect();
     insert(&here, &steadily);
     within(BOUND, "both to be busy", || (here.count("status = 'done' AND worker = 0") > 0).then_some(()));
     within(BOUND, "both to be busy", || (here.count("status = 'done' AND worker = 1") > 0).then_some(()));
@@ -181,6 +181,7 @@ fn a_change_of_jobs_is_told_wherever_one_looks() {
     assert_eq!(here.lines("before the jobs were changed"), 1, "said once");
     here.run(&["restart"]).well();
     assert!(!here.run(&["status"]).well().contains("jobs were changed"));
+    (0..2).for_each(|index| await_list(&here, index));
     fs::remove_file(here.path("scripts/new")).unwrap();
     assert!(here.run(&["status"]).well().contains("workers 0, 1 started before the jobs were changed, still with new"));
     assert!(here.json(&["check"])["found"].to_string().contains("still with new"));
