@@ -147,7 +147,7 @@ pub enum Ending {
     Answered(Outcome),
     /// It failed.
     Failed(Cause),
-    /// No worker here knows the job.
+    /// This worker does not know the job. Where a living one does, the store writes nothing.
     UnknownJob,
     /// The param does not decode.
     Undecodable(String),
