@@ -10,23 +10,29 @@ use rusqlite::{Connection, OptionalExtension, params};
 /// Keys that are looked at for the oldest task.
 const LOOKS: usize = 5_000;
 
-/// Walks over a clustered key by its first two columns, one key read for each pair.
-pub(super) fn skip_scan(conn: &Connection, next: &str) -> Result<Vec<(i64, i64)>> {
-    let mut query = conn.prepare_cached(next)?;
+/// The partitions of a table that is clustered by them, one key read for each. (A comparison of both columns at once reads
+/// on from the first key of the last partition: SQLite seeks by such a pair, but not beyond it.)
+pub(super) fn partitions(conn: &Connection, table: &str) -> Result<Vec<(i64, i64)>> {
+    let same =
+        format!("SELECT partition FROM {table} WHERE generation = ?1 AND partition > ?2 ORDER BY partition LIMIT 1");
+    let later = format!("SELECT generation FROM {table} WHERE generation > ?1 ORDER BY generation LIMIT 1");
+    let (mut same, mut later) = (conn.prepare_cached(&same)?, conn.prepare_cached(&later)?);
     let mut found: Vec<(i64, i64)> = Vec::new();
-    let mut last = (-1, -1);
+    let (mut generation, mut partition) = (-1, -1);
     loop {
-        let mut rows = query.query(params![last.0, last.1])?;
-        let Some(row) = rows.next()? else { return Ok(found) };
-        last = (row.get(0)?, row.get(1)?);
-        found.push(last);
+        if let Some(next) = same.query_row([generation, partition], |r| r.get(0)).optional()? {
+            partition = next;
+            found.push((generation, partition));
+        } else if let Some(next) = later.query_row([generation], |r| r.get(0)).optional()? {
+            (generation, partition) = (next, -1);
+        } else {
+            return Ok(found);
+        }
     }
 }
 
 pub(super) fn waiting(store: &mut Sqlite) -> Result<Vec<Partition>> {
-    let next = "SELECT generation, partition FROM rowmill_ready WHERE (generation, partition) > (?1, ?2)
-                ORDER BY generation, partition LIMIT 1";
-    let found = skip_scan(&store.conn, next)?;
+    let found = partitions(&store.conn, "rowmill_ready")?;
     Ok(found
         .into_iter()
         .map(|(generation, index)| Partition { generation, index: u32::try_from(index).unwrap_or(0) })

@@ -99,9 +99,7 @@ fn select(status: Status, of_a_job: bool) -> String {
         Status::Delayed => "rowmill_delayed k CROSS JOIN queue q ON q.id = k.id",
         _ => "queue q",
     };
-    format!(
-        "SELECT q.id FROM {from} WHERE q.status = '{word}' {job} AND (?2 IS NULL OR q.created_at >= ?2)"
-    )
+    format!("SELECT q.id FROM {from} WHERE q.status = '{word}' {job} AND (?2 IS NULL OR q.created_at >= ?2)")
 }
 
 fn wrong_status(operation: Operation, status: Status) -> Error {
