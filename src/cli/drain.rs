@@ -22,7 +22,7 @@ const FOLD_LOOK: Duration = Duration::from_millis(5);
 /// Outcomes that one transaction folds.
 const FOLD_ROWS: usize = 4_000;
 /// Rows that one transaction counts.
-const COUNT_ROWS: usize = 5_000;
+const COUNT_ROWS: usize = 2_000;
 /// Milliseconds of a UTC day.
 const DAY_MS: i64 = 86_400_000;
 

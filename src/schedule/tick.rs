@@ -13,7 +13,7 @@ const PROMOTE: (usize, usize) = (500, 20);
 /// Outcomes that one transaction folds, and how many such transactions a tick does at most.
 const FOLD: (usize, usize) = (2_000, 5);
 /// New rows that one transaction counts, and how many transactions one tick makes of that.
-const COUNT: (usize, usize) = (5_000, 20);
+const COUNT: (usize, usize) = (2_000, 50);
 /// A tick folds only what workers have left lying for this long.
 const FOLD_AFTER: Duration = Duration::from_secs(5);
 

@@ -154,8 +154,8 @@ pub trait Store: Look + Operate + Govern + Send {
     /// Safe to repeat: yes, because an outcome leaves the fresh ones in the transaction that folds it.
     fn fold(&mut self, limit: usize) -> Result<Option<usize>>;
 
-    /// Counts the next rows that were inserted since this was done last, at most `limit` in one transaction; answers how
-    /// many, 0 when all are counted. It only makes [`counts`](Look::counts) cheap: these are exact without it, but read
+    /// Counts the next `limit` rows that were inserted since this was done last, in one transaction; answers how many: 0, for
+    /// the cost of two reads, while there are fewer. It only makes [`counts`](Look::counts) cheap: these are exact without it, but read
     /// every row that is not counted.
     ///
     /// Safe to repeat: yes, because the id up to which rows are counted moves in the same transaction.

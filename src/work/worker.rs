@@ -21,7 +21,7 @@ const PROMOTE_ROWS: usize = 500;
 /// Outcomes that one transaction folds.
 const FOLD_ROWS: usize = 4_000;
 /// New rows that one transaction counts.
-const COUNT_ROWS: usize = 5_000;
+const COUNT_ROWS: usize = 2_000;
 /// Under load, outcomes are folded this long after the last time.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
 /// Follow-ups that wait are looked for this often, besides when nothing else is to be done.

@@ -119,7 +119,7 @@ impl Scene {
 
     /// Counts every row, so that whoever changes one of them has to keep the counts.
     pub(crate) fn count(&mut self) {
-        while self.store.count(1000).unwrap() > 0 {}
+        while self.store.count(1).unwrap() > 0 {}
     }
 
     /// Folds everything that is fresh.

@@ -18,6 +18,9 @@ const COLUMNS: &str = "ready, delayed, running, parked, done, dead, cancelled";
 const SUMS: &str = "sum(status = 'ready'), sum(status = 'delayed'), sum(status = 'running'), sum(status = 'parked'),
                     sum(status = 'done'), sum(status = 'dead'), sum(status = 'cancelled')";
 
+/// What is counted on the way of something else is no more than these rows.
+const FEW: i64 = 5_000;
+
 /// One statement, so that what is counted already and what is not are of the same instant.
 pub(super) fn counts(conn: &Connection) -> Result<Counts> {
     let all = format!(
@@ -41,33 +44,45 @@ pub(super) fn counts(conn: &Connection) -> Result<Counts> {
 }
 
 pub(super) fn count(store: &mut Sqlite, limit: usize) -> Result<usize> {
-    if is_whole(&store.conn)? {
+    if behind(&store.conn)? < limit.max(1) as i64 {
         return Ok(0);
     }
-    store.write(|tx| {
-        let up_to = up_to(tx)?;
-        let next = "SELECT count(*), max(id) FROM (SELECT id FROM queue WHERE id > ?1 ORDER BY id LIMIT ?2)";
-        let (rows, last): (usize, Option<i64>) =
-            tx.prepare_cached(next)?.query_row(params![up_to, limit as i64], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        let Some(last) = last else { return Ok(0) };
-        let add = format!(
-            "INSERT INTO rowmill_count (job, {COLUMNS})
-               SELECT job, {SUMS} FROM task WHERE id > ?1 AND id <= ?2 GROUP BY job
-             ON CONFLICT DO UPDATE SET ready = ready + excluded.ready, delayed = delayed + excluded.delayed,
-               running = running + excluded.running, parked = parked + excluded.parked, done = done + excluded.done,
-               dead = dead + excluded.dead, cancelled = cancelled + excluded.cancelled"
-        );
-        tx.prepare_cached(&add)?.execute([up_to, last])?;
-        note(tx, last)?;
-        Ok(rows)
-    })
+    store.write(|tx| step(tx, limit))
 }
 
-/// Whether every row is counted.
-pub(super) fn is_whole(conn: &Connection) -> Result<bool> {
+/// Counts the next rows in a transaction of the caller's.
+fn step(tx: &Transaction<'_>, limit: usize) -> Result<usize> {
+    let up_to = up_to(tx)?;
+    let next = "SELECT count(*), max(id) FROM (SELECT id FROM queue WHERE id > ?1 ORDER BY id LIMIT ?2)";
+    let (rows, last): (usize, Option<i64>) =
+        tx.prepare_cached(next)?.query_row(params![up_to, limit as i64], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let Some(last) = last else { return Ok(0) };
+    let add = format!(
+        "INSERT INTO rowmill_count (job, {COLUMNS})
+           SELECT job, {SUMS} FROM task WHERE id > ?1 AND id <= ?2 GROUP BY job
+         ON CONFLICT DO UPDATE SET ready = ready + excluded.ready, delayed = delayed + excluded.delayed,
+           running = running + excluded.running, parked = parked + excluded.parked, done = done + excluded.done,
+           dead = dead + excluded.dead, cancelled = cancelled + excluded.cancelled"
+    );
+    tx.prepare_cached(&add)?.execute([up_to, last])?;
+    note(tx, last)?;
+    Ok(rows)
+}
+
+/// Whether every row is counted now: few rows that are not are counted here, in a transaction of the caller's.
+pub(super) fn catch_up(tx: &Transaction<'_>) -> Result<bool> {
+    match behind(tx)? {
+        0 => Ok(true),
+        few if few <= FEW => step(tx, FEW as usize).map(|_| true),
+        _ => Ok(false),
+    }
+}
+
+/// How many ids were given to rows that are not counted.
+fn behind(conn: &Connection) -> Result<i64> {
     let newest = "SELECT id FROM queue ORDER BY id DESC LIMIT 1";
     let newest: Option<i64> = conn.prepare_cached(newest)?.query_row([], |r| r.get(0)).optional()?;
-    Ok(newest.unwrap_or(0) <= up_to(conn)?)
+    Ok((newest.unwrap_or(0) - up_to(conn)?).max(0))
 }
 
 fn up_to(conn: &Connection) -> Result<i64> {

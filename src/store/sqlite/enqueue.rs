@@ -23,7 +23,7 @@ pub(super) fn enqueue_many(store: &mut Sqlite, tasks: &[NewTask]) -> Result<Vec<
         let generation = plan(tx)?.current();
         let mut enqueued = Vec::with_capacity(tasks.len());
         let (mut ready, mut delayed) = (Vec::new(), Vec::new());
-        let (counts, mut inserted) = (count::is_whole(tx)?, count::Inserted::default());
+        let (counts, mut inserted) = (count::catch_up(tx)?, count::Inserted::default());
         for task in tasks {
             let later = task.run_at_ms.filter(|at| *at > now_ms);
             let one = insert_row(tx, task, if later.is_some() { "delayed" } else { "ready" })?;

@@ -12,7 +12,6 @@ fn open(folder: &TempDir) -> Sqlite {
     let mut store = Sqlite::open(&folder.path().join("q.db"), Durability::Normal, Create::WithPartitions(3)).unwrap();
     store.enqueue(&[NewTask { job: "earlier".into(), unique_key: Some("a".into()), ..NewTask::default() }]).unwrap();
     store.conn.execute("INSERT INTO rowmill_generation VALUES (2, 2, 5)", []).unwrap();
-    store.count(10).unwrap();
     store
 }
 
@@ -86,7 +85,7 @@ proptest! {
             let at_once = bulk.enqueue_many(&tasks).map_err(words);
             prop_assert_eq!(&one_by_one, &at_once);
             prop_assert_eq!(dump(&plain), dump(&bulk));
-            prop_assert!(count::is_whole(&bulk.conn).unwrap(), "they are counted as they come");
+            prop_assert!(at_once.is_err() || bulk.count(1).unwrap() == 0, "they are counted as they come");
             prop_assert_eq!(plain.counts().unwrap(), bulk.counts().unwrap());
         }
     }

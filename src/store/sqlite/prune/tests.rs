@@ -41,7 +41,7 @@ fn left(store: &Sqlite) -> String {
 fn only_old_final_rows_go_in_bounded_steps() {
     let folder = TempDir::new().unwrap();
     let mut store = with_rows(&folder, "DONE DEAD done PARKED CANCELLED READY dead DONE cancelled DONE");
-    store.count(100).unwrap();
+    store.count(10).unwrap();
     let counted = store.prune(0, CUTOFF, 100, true).unwrap();
     assert_eq!((counted, left(&store).len()), (Pruned { rows: 5, next: None }, "1 2 3 4 5 6 7 8 9 10".len()));
     assert_eq!(store.prune(0, CUTOFF, 4, false).unwrap(), Pruned { rows: 2, next: Some(4) });
@@ -99,7 +99,7 @@ fn the_names_of_jobs_without_tasks_are_forgotten_when_a_pass_is_over() {
     let folder = TempDir::new().unwrap();
     let mut store = with_rows(&folder, "DONE DONE done");
     store.enqueue(&[NewTask { job: "other".into(), ..NewTask::default() }]).unwrap();
-    store.count(100).unwrap();
+    store.count(4).unwrap();
     store.conn.execute("DELETE FROM queue WHERE job = 'noop'", []).unwrap();
     let names = |store: &Sqlite| -> String {
         store.conn.query_row("SELECT group_concat(job) FROM rowmill_count", [], |r| r.get(0)).unwrap()

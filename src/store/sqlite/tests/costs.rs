@@ -33,7 +33,7 @@ fn queue_of(folder: &TempDir, rows: usize) -> Sqlite {
     let far = |i| NewTask { run_at_ms: Some(4_000_000_000_000), ..task(i) };
     store.enqueue_many(&(0..rows).map(far).collect::<Vec<_>>()).unwrap();
     while store.fold(1_000).unwrap() != Some(0) {}
-    while store.count(1_000).unwrap() > 0 {}
+    while store.count(1).unwrap() > 0 {}
     store
 }
 
