@@ -141,5 +141,6 @@ fn a_job_never_changes(s: &mut Scene, app: &mut Application) {
         assert_eq!(s.raw(task.id), before, "{moment:?}");
         app.run(&[&format!("UPDATE queue SET job = job, param = 'new' WHERE id = {}", task.id)]);
         laws::hold(&s.database.conn);
+        app.run(&[&format!("DELETE FROM queue WHERE id = {}", task.id)]);
     }
 }
