@@ -457,9 +457,12 @@ BEGIN
 END;
 
 -- A row that is replaced is deleted like any other. SQLite tells the delete triggers of it only where an application has
--- asked for recursive ones; then they have taken it out of rowmill_rival.
+-- asked for recursive ones; then they have taken it out of rowmill_rival. (A key that nobody has costs reads only.)
 CREATE TRIGGER rowmill_insert_rival BEFORE INSERT ON queue
 WHEN NEW.unique_key IS NOT NULL
+ AND (EXISTS (SELECT 1 FROM rowmill_rival) OR EXISTS (SELECT 1 FROM queue
+                WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL
+                  AND status <> 'done' AND status <> 'dead' AND status <> 'cancelled'))
 BEGIN
   DELETE FROM rowmill_rival;
   INSERT INTO rowmill_rival (id, job, status, priority, run_at)
@@ -469,7 +472,7 @@ BEGIN
 END;
 
 CREATE TRIGGER rowmill_insert_replaced AFTER INSERT ON queue
-WHEN NEW.unique_key IS NOT NULL
+WHEN NEW.unique_key IS NOT NULL AND EXISTS (SELECT 1 FROM rowmill_rival)
 BEGIN
   INSERT INTO rowmill_gone (id, job, status, priority, run_at)
     SELECT id, job, status, priority, run_at FROM rowmill_rival r
@@ -488,7 +491,7 @@ BEGIN
 END;
 
 CREATE TRIGGER rowmill_key_replaced AFTER UPDATE OF unique_key ON queue
-WHEN NEW.unique_key IS NOT OLD.unique_key
+WHEN NEW.unique_key IS NOT OLD.unique_key AND EXISTS (SELECT 1 FROM rowmill_rival)
 BEGIN
   INSERT INTO rowmill_gone (id, job, status, priority, run_at)
     SELECT id, job, status, priority, run_at FROM rowmill_rival r
