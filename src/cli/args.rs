@@ -178,6 +178,9 @@ pub(super) enum Command {
         format: StatusFormat,
     },
     /// List tasks, newest first
+    ///
+    /// Running, parked, dead and cancelled tasks are found by an index, and what is not there at all by the counts. Other
+    /// tasks are looked for from the newest on: to find old ones among many millions takes seconds; --since bounds that.
     #[command(after_help = "Example:\n  rowmill tasks --status dead --job send_message --since 1d")]
     Tasks(TasksArgs),
     /// Everything about one task

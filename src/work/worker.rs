@@ -23,6 +23,8 @@ use std::time::Duration;
 const PROMOTE_ROWS: usize = 500;
 /// Outcomes that one transaction folds.
 const FOLD_ROWS: usize = 4_000;
+/// New rows that one transaction counts.
+const COUNT_ROWS: usize = 2_000;
 /// Under load, outcomes are folded this long after the last time.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
 /// Follow-ups that wait are looked for this often, besides when nothing else is to be done.
@@ -319,6 +321,7 @@ impl Worker<'_> {
     fn fold_when_due(&mut self) -> Result<()> {
         if self.folding || self.store.since_fold()?.is_none_or(|past| past > FOLD_AFTER) {
             self.folding = self.store.fold(FOLD_ROWS)?.is_some_and(|folded| folded >= FOLD_ROWS / 2);
+            self.folding |= self.store.count(COUNT_ROWS)? == COUNT_ROWS;
         }
         Ok(())
     }
@@ -334,6 +337,7 @@ impl Worker<'_> {
 
     fn fold_all(&mut self) -> Result<()> {
         while self.bench.stop.level() != Level::BreakOff && self.store.fold(FOLD_ROWS)?.is_some_and(|n| n > 0) {}
+        while self.bench.stop.level() != Level::BreakOff && self.store.count(COUNT_ROWS)? > 0 {}
         Ok(())
     }
 

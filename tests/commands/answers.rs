@@ -61,6 +61,7 @@ fn status_has_the_counts_the_workers_and_what_comes() {
             "done",
             "jobs",
             "oldest_ready_at",
+            "oldest_ready_at_least",
             "parked",
             "partitions",
             "paused",

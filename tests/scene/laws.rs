@@ -69,6 +69,19 @@ const LAWS: &[(&str, &str)] = &[
         "a row has finished_at exactly when it is final",
         "SELECT id FROM queue WHERE (status IN ('done', 'dead', 'cancelled')) <> (finished_at IS NOT NULL)",
     ),
+    (
+        "the counts are those of the rows up to the one that was counted last",
+        "SELECT coalesce((SELECT min(id) FROM queue q WHERE q.job = c.job), 0) FROM (
+               SELECT job, 'ready' AS status, ready AS count FROM rowmill_count
+               UNION ALL SELECT job, 'delayed', delayed FROM rowmill_count
+               UNION ALL SELECT job, 'running', running FROM rowmill_count
+               UNION ALL SELECT job, 'parked', parked FROM rowmill_count
+               UNION ALL SELECT job, 'done', done FROM rowmill_count
+               UNION ALL SELECT job, 'dead', dead FROM rowmill_count
+               UNION ALL SELECT job, 'cancelled', cancelled FROM rowmill_count
+               UNION ALL SELECT job, status, -1 FROM task WHERE id <= (SELECT up_to FROM rowmill_counted)) c
+              GROUP BY job, status HAVING sum(count) <> 0",
+    ),
     ("no id is beyond those that were given", "SELECT id FROM queue WHERE id > (SELECT max(seq) FROM sqlite_sequence)"),
 ];
 

@@ -6,7 +6,7 @@
 //! then nothing is settled, and the call is made again.
 
 use super::guard::{Guard, dangling};
-use super::settle::{settle_group, settle_one};
+use super::settle::{Written, settle_group, settle_one};
 use super::{Sqlite, explain, followup, known};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Hold, Settled, Settling, Verdict};
@@ -57,7 +57,7 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
             let mut destroyed = None;
             let settling = store.write(|tx| {
                 settle_group(tx, hold, settled, orphans, run.clone(), &mut |tx, one| match refused.get(&one.right.id) {
-                    Some(why) => Ok(Verdict::Refused(why.clone())),
+                    Some(why) => Ok(Verdict::Refused(why.clone()).into()),
                     None => settle_accompanied(tx, guard, hold, one, &mut destroyed),
                 })
             });
@@ -76,12 +76,12 @@ fn settle_accompanied(
     hold: &Hold,
     one: &Settled,
     destroyed: &mut Option<(i64, String)>,
-) -> Result<Verdict> {
+) -> Result<Written> {
     let Some(company) = &one.ended.company else { return settle_one(tx, hold, one) };
     let id = one.right.id;
     tx.prepare_cached("SAVEPOINT rowmill_company")?.execute([])?;
-    let mut verdict = settle_one(tx, hold, one)?;
-    if verdict == Verdict::Written {
+    let mut written = settle_one(tx, hold, one)?;
+    if written.verdict == Verdict::Written {
         match bring(tx, guard, id, company) {
             Ok(()) => {}
             Err(Failure::Grave(e)) => return Err(e),
@@ -92,12 +92,12 @@ fn settle_accompanied(
             }
             Err(Failure::Refused(why)) => {
                 tx.prepare_cached("ROLLBACK TO rowmill_company")?.execute([])?;
-                verdict = Verdict::Refused(why);
+                written = Verdict::Refused(why).into();
             }
         }
     }
     tx.prepare_cached("RELEASE rowmill_company")?.execute([])?;
-    Ok(verdict)
+    Ok(written)
 }
 
 /// Brings the company of a settled task in. After a failure the caller undoes what was done of it.

@@ -12,6 +12,7 @@ mod bell;
 mod body;
 mod claim;
 mod company;
+mod count;
 mod enqueue;
 mod fold;
 mod followup;
@@ -22,6 +23,7 @@ mod history;
 mod hold;
 mod identity;
 mod known;
+mod list;
 mod lock;
 mod look;
 mod mapped;
@@ -233,6 +235,10 @@ impl Store for Sqlite {
         fold::fold(self, limit)
     }
 
+    fn count(&mut self, limit: usize) -> Result<usize> {
+        count::count(self, limit)
+    }
+
     fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman> {
         Box::new(pulse::SqliteWatchman::new(&self.run, own.map(|badge| badge.index), workers))
     }
@@ -332,23 +338,15 @@ impl Look for Sqlite {
     }
 
     fn counts(&mut self) -> Result<Counts> {
-        look::counts(self)
+        count::counts(&self.conn)
     }
 
-    fn ready_count(&mut self) -> Result<u64> {
-        look::ready_count(self)
-    }
-
-    fn oldest_ready(&mut self) -> Result<Option<Millis>> {
+    fn oldest_ready(&mut self) -> Result<Option<Waiting>> {
         look::oldest_ready(self)
     }
 
-    fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)> {
-        look::casualties(self, since_ms)
-    }
-
     fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>> {
-        look::tasks(self, filter)
+        list::tasks(self, filter)
     }
 
     fn task(&mut self, id: i64) -> Result<Option<Row>> {

@@ -6,6 +6,7 @@
 //! The key always moves before the status, because the triggers refuse a status that its key contradicts.
 //! A group in which some tasks have company goes by way of [`company`].
 
+use super::count::Fresh;
 use super::history::Tally;
 use super::known::{self, Asked};
 use super::{Sqlite, company};
@@ -32,26 +33,30 @@ pub(super) fn settle_group(
     settled: &[Settled],
     orphans: &[Right],
     run: Option<PathBuf>,
-    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Verdict>,
+    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Written>,
 ) -> Result<Settling> {
     if !is_held(tx, hold)? {
         return Ok(Settling::Lost);
     }
     let mut verdicts = Vec::with_capacity(settled.len());
-    let mut tally = Tally::default();
+    let (mut tally, mut counted) = (Tally::default(), Fresh::begin(tx)?);
     let mut asked = run.map(Asked::new);
     for one in settled {
         let known = match &mut asked {
             Some(asked) => known::is_unknown(&one.ended) && asked.is_known(tx, &one.right.job)?,
             None => false,
         };
-        let verdict = if known { Verdict::Known } else { settle(tx, one)? };
+        let Written { verdict, fresh } = if known { Verdict::Known.into() } else { settle(tx, one)? };
         if verdict == Verdict::Written {
             tally.add(&one.right.job, &one.ended);
+            if fresh {
+                counted.add(one.right.id, &one.right.job);
+            }
         }
         verdicts.push(verdict);
     }
     tally.write(tx)?;
+    counted.write(tx)?;
     for orphan in orphans {
         leave_order(tx, orphan, orphan.priority)?;
     }
@@ -66,10 +71,23 @@ pub(super) fn is_held(tx: &Transaction<'_>, hold: &Hold) -> Result<bool> {
     Ok(epoch == Some(hold.epoch))
 }
 
-pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
+/// What the settlement of one task came to.
+pub(super) struct Written {
+    pub(super) verdict: Verdict,
+    /// Whether the outcome stands beside the row, which still says `ready`: no trigger has counted it.
+    pub(super) fresh: bool,
+}
+
+impl From<Verdict> for Written {
+    fn from(verdict: Verdict) -> Written {
+        Written { verdict, fresh: false }
+    }
+}
+
+pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Written> {
     let right = &one.right;
     if one.ended.settlement == Settlement::Untouched {
-        return Ok(Verdict::Written);
+        return Ok(Verdict::Written.into());
     }
     let untouched = leave_order(tx, right, right.priority)?;
     if let Settlement::Done { attempt, result } = &one.ended.settlement
@@ -90,14 +108,14 @@ pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Re
             hold.worker,
             result
         ])?;
-        return Ok(Verdict::Written);
+        return Ok(Written { verdict: Verdict::Written, fresh: true });
     }
     match stand(tx, right, untouched)? {
-        Row::Cancelled => Ok(Verdict::Cancelled),
-        Row::Gone => Ok(Verdict::Gone),
+        Row::Cancelled => Ok(Verdict::Cancelled.into()),
+        Row::Gone => Ok(Verdict::Gone.into()),
         Row::Here { put_off } => {
             write_row(tx, right.id, hold.worker, &one.ended, put_off)?;
-            Ok(Verdict::Written)
+            Ok(Verdict::Written.into())
         }
     }
 }
@@ -128,8 +146,7 @@ pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
     stand(tx, right, untouched)
 }
 
-/// Looks at the row, also when its key was where the fetch had seen it (`untouched`): an application's REPLACE deletes a
-/// row and leaves its key.
+/// Looks at the row, also when its key was where the fetch had seen it (`untouched`).
 fn stand(tx: &Transaction<'_>, right: &Right, untouched: bool) -> Result<Row> {
     let look = "SELECT status, priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
     let row = tx
