@@ -27,6 +27,7 @@ mod processes {
     mod memory;
     mod messages;
     mod namespaces;
+    mod order;
     mod paused;
     mod places;
     mod pruned;
