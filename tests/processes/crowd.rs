@@ -1,8 +1,9 @@
 //! A hundred thousand rows of three priorities and four jobs, inserted by three programs at once while ten workers drain
 //! them: each ends once, runs as often as it says, and is taken when nothing better stands in its partition.
 //!
-//! What would be found here: a batch that is out of order, or that does not end when something better has come; rows that are lost or doubled between writers and workers that never rest, attempts that are
-//! charged and not run or run and not charged, second attempts that nobody makes.
+//! What would be found here: a fetch in another order, or one that passes over what has just come; rows that are lost or
+//! doubled between writers and workers that never rest, attempts that are charged and not run or run and not charged,
+//! second attempts that nobody makes.
 
 use super::order;
 use super::thousands::lines_by_task;
