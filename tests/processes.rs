@@ -14,6 +14,7 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod bodies;
     mod crowd;
     mod deaths;
     mod drains;

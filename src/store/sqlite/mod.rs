@@ -76,6 +76,7 @@ pub struct Sqlite {
     durability: Durability,
     /// Liveness locks that were taken anew because the run folder was lost, by incarnation.
     moved: BTreeMap<i64, File>,
+    stubborn: body::Stubborn,
 }
 
 impl Sqlite {
@@ -270,6 +271,7 @@ impl Store for Sqlite {
     }
 
     fn sleep(&mut self, span: Duration, stop: BorrowedFd<'_>) -> Result<Woken> {
+        let span = self.stubborn.until_next().map_or(span, |until| until.min(span));
         self.bell.sleep(&self.conn, &self.run, span, stop)
     }
 

@@ -57,7 +57,8 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved: BTreeMap::new() };
+    let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved, stubborn };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)
