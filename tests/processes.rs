@@ -32,6 +32,7 @@ mod processes {
     mod paused;
     mod places;
     mod pruned;
+    mod room;
     mod running;
     mod scaled;
     mod scripts;

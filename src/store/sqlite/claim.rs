@@ -49,8 +49,10 @@ fn write_claim(
     let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery) VALUES (?1, ?2, ?3, ?4)";
     tx.prepare_cached(new)?.execute(params![claim.id, claim.incarnation, started_at, delivery.word()])?;
     if let Row::Here { .. } = settle::take_key(tx, right)? {
-        let run = "UPDATE queue SET status = 'running', attempt = ?2, started_at = ?3, worker = ?4, error = NULL,
-                     cause = NULL WHERE id = ?1";
+        // A suspect stays one until a run of it is settled.
+        let run = "UPDATE queue SET status = 'running', attempt = ?2, started_at = ?3, worker = ?4,
+                     error = CASE cause WHEN 'worker_died' THEN error END,
+                     cause = CASE cause WHEN 'worker_died' THEN cause END WHERE id = ?1";
         let values = params![claim.id, claim.attempts_charged.saturating_add(1), started_at, claim.worker];
         tx.prepare_cached(run)?.execute(values)?;
     }
@@ -158,7 +160,7 @@ fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>, n
     } else {
         timer::make_ready(tx, &super::plan(tx)?, id, priority)?;
     }
-    let say = "UPDATE queue SET attempt = ?2, error = ?3, cause = ?4 WHERE id = ?1";
+    let say = "UPDATE queue SET attempt = ?2, error = coalesce(?3, error), cause = coalesce(?4, cause) WHERE id = ?1";
     let (text, word) = (cause.as_ref().map(|c| c.text()), cause.as_ref().map(|c| c.word()));
     tx.prepare_cached(say)?.execute(params![id, attempt, text, word])?;
     Ok(())
