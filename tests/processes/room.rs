@@ -71,7 +71,7 @@ fn single_inserts_of_three_applications_are_never_refused_while_ten_workers_drai
     if !needs::tool("python3") || !needs::tool("sqlite3") || !needs::oldest_sqlite() {
         return;
     }
-    let here = Installation::new("workers = 10\n");
+    let here = Installation::new("workers = 10\ndurability = \"normal\"\n");
     here.run(&["tick"]).well();
     here.await_workers(10);
     let numbers = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)";
