@@ -67,9 +67,14 @@ pub(super) fn hold(
             // Somebody has taken it meanwhile, under another lock file.
             return Ok(None);
         }
+        let settling = last.as_ref().and_then(|last| notes.settling_by(last.epoch, boot));
+        if let Some(settling) = settling {
+            doubt(tx, partition, settling)?;
+        }
         if let Some(suspect) = last.as_ref().and_then(|last| notes.left_by(last.epoch, boot)) {
             let done = match remains {
                 Some(incarnation) => leave(tx, partition, suspect, incarnation, now_ms)?,
+                None if settling.is_some() => doubt(tx, partition, suspect).map(|()| true)?,
                 None => charge(tx, partition, own, suspect, now_ms, blame).map(|()| true)?,
             };
             if !done {
@@ -136,6 +141,16 @@ fn suspect(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<Option
     let job = task.job.as_str().into();
     let right = Right { partition, priority: row.get(0)?, id, keyed: row.get(7)?, job };
     Ok(Some((task, right)))
+}
+
+/// Makes a task a suspect that may have killed its worker, or another one: nobody is charged, and each runs alone next.
+fn doubt(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<()> {
+    let Some((task, _)) = suspect(tx, partition, id)? else { return Ok(()) };
+    log::warn!("task {id} ({}) ran, or was settled, when its worker died; it runs alone now", task.job);
+    let cause = Cause::WorkerDied;
+    let mark = "UPDATE queue SET error = ?2, cause = ?3 WHERE id = ?1";
+    tx.prepare_cached(mark)?.execute(params![id, cause.text(), cause.word()])?;
+    Ok(())
 }
 
 /// Leaves that task to the process that ran it, of which something lives on. `false` when it is not known any more.
