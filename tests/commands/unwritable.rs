@@ -77,6 +77,37 @@ fn a_database_that_is_read_only_is_said_by_all_who_work_with_it() {
 }
 
 #[test]
+fn a_database_with_two_names_is_refused_by_every_command() {
+    let here = Installation::new("");
+    here.insert(1, "noop", "");
+    fs::hard_link(here.path("rowmill.db"), here.path("other.db")).unwrap();
+    for name in ["rowmill.db", "other.db"] {
+        for args in [
+            &["migrate"][..],
+            &["tick"],
+            &["drain"],
+            &["work", "--index", "0", "--drain"],
+            &["enqueue", "noop"],
+            &["cancel", "1"],
+            &["status"],
+            &["tasks"],
+            &["stop"],
+            &["workers"],
+        ] {
+            let said = here.run(&[&["--database", name], args].concat());
+            assert!(
+                said.code == Some(2) && said.err.starts_with("error: ") && said.err.contains("hard links"),
+                "{said:?}"
+            );
+        }
+    }
+    assert!(here.processes().is_empty() && !here.path("other.db-run").exists());
+    fs::remove_file(here.path("other.db")).unwrap();
+    here.run(&["drain"]).well();
+    assert_eq!(here.done(), 1);
+}
+
+#[test]
 fn a_database_whose_folder_is_gone_is_said_and_the_folder_is_not_made() {
     let here = Installation::empty();
     here.write("rowmill.toml", "database = 'gone/q.db'\n");

@@ -4,6 +4,7 @@
 //! answers with anything but exit code 0.
 
 use crate::installation::{BOUND, Installation, Running, alive, statuses, terminate, within};
+use crate::needs;
 
 /// An installation whose job `hold` runs until there is a file `go`, with a child of its own; and its one worker, which
 /// has begun with the first of two such rows and five others. The processes of the job come last.
@@ -72,6 +73,9 @@ fn told_twice_it_drops_a_job_that_sleeps() {
 
 #[test]
 fn under_load_all_end_well_and_nothing_of_any_script_is_left() {
+    if !needs::tool("setsid") {
+        return;
+    }
     let here = Installation::new("workers = 4\n");
     // Each leaves a child in its group, and one that has left it.
     here.script("family", "sleep 600 &\nsetsid sleep 600 &\nsleep 0.05\n");
