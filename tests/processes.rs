@@ -14,6 +14,7 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod bodies;
     mod crowd;
     mod deaths;
     mod drains;
@@ -27,9 +28,11 @@ mod processes {
     mod memory;
     mod messages;
     mod namespaces;
+    mod order;
     mod paused;
     mod places;
     mod pruned;
+    mod room;
     mod running;
     mod scaled;
     mod scripts;

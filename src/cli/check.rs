@@ -78,6 +78,11 @@ impl From<&Problem> for Finding {
 
 /// What is to be said of the database. One that is not there yet is made by the first tick.
 fn database(site: &Site) -> Vec<Finding> {
+    let folder = site.database.parent().unwrap_or(&site.database);
+    if !folder.is_dir() {
+        let what = format!("the folder of the database, {}, is not there", folder.display());
+        return vec![Finding::error(what, "make it first")];
+    }
     if !site.database.exists() {
         let what = format!("there is no database at {} yet", site.database.display());
         return vec![Finding::note(what, "the first tick, drain or migrate makes it")];

@@ -51,6 +51,9 @@ pub trait Note: fmt::Debug + Send + Sync {
     /// No task runs.
     fn ends(&self);
 
+    /// The effects of a task begin, while another task may run; with `None` they are over.
+    fn settles(&self, task: Option<i64>);
+
     /// Whether others wait for the partition.
     fn is_wanted(&self) -> bool;
 

@@ -2,7 +2,8 @@
 //! that it is missing.
 //!
 //! Targets are what Cargo finds by itself (`src/lib.rs`, `tests/*.rs`, `tests/*/main.rs`, the same under `benches` and
-//! `examples`) and the paths in `Cargo.toml`. From each target `mod name;` leads on.
+//! `examples`; `src/main.rs` of a package within a folder of its own) and the paths in `Cargo.toml`. From each target
+//! `mod name;` leads on.
 
 use super::source::File;
 use super::tokens::{self, inside, is_punct, is_word};
@@ -21,6 +22,8 @@ pub(crate) fn unreached(files: &[File], manifest: &str) -> Vec<String> {
     }
     let mut waiting: Vec<String> = rust.keys().filter(|path| is_target(path)).map(ToString::to_string).collect();
     waiting.extend(declared_targets(&manifest));
+    let packages = files.iter().filter_map(|file| file.path.strip_suffix("/Cargo.toml"));
+    waiting.extend(packages.map(|folder| format!("{folder}/src/main.rs")));
     let roots: BTreeSet<String> = waiting.iter().cloned().collect();
     let mut reached = BTreeSet::new();
     while let Some(path) = waiting.pop() {
@@ -113,9 +116,13 @@ fn a_file_that_no_target_declares_is_found() {
         File::new("tests/odd/place.rs", ""),
         File::new("tests/two/main.rs", "mod deep;"),
         File::new("tests/two/deep.rs", ""),
+        File::new("tests/three/Cargo.toml", ""),
+        File::new("tests/three/src/main.rs", "mod deep;"),
+        File::new("tests/three/src/deep.rs", ""),
     ];
     assert_eq!(unreached(&lawful, manifest), [""; 0]);
-    for lost in ["tests/two/lost.rs", "tests/lost/mod.rs", "src/lost.rs", "jobs/lost/mod.rs", "src/b/d.rs"] {
+    let lost = ["tests/two/lost.rs", "tests/lost/mod.rs", "tests/lost/src/main.rs", "src/lost.rs", "src/b/d.rs"];
+    for lost in lost.into_iter().chain(["jobs/lost/mod.rs", "tests/three/lost.rs"]) {
         let mut files = lawful.to_vec();
         files.push(File::new(lost, "#[test] fn never() {}"));
         let findings = unreached(&files, manifest);

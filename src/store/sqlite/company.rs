@@ -82,7 +82,11 @@ fn settle_accompanied(
     tx.prepare_cached("SAVEPOINT rowmill_company")?.execute([])?;
     let mut written = settle_one(tx, hold, one)?;
     if written.verdict == Verdict::Written {
-        match bring(tx, guard, id, company) {
+        // What foreign code does here can be the worker's end.
+        hold.note().settles((!company.effects.is_empty()).then_some(id));
+        let brought = bring(tx, guard, id, company);
+        hold.note().settles(None);
+        match brought {
             Ok(()) => {}
             Err(Failure::Grave(e)) => return Err(e),
             Err(Failure::Refused(why)) if tx.is_autocommit() => {

@@ -8,7 +8,7 @@
 use super::history::Tally;
 use super::lock::Inode;
 use super::notes::Notes;
-use super::{Sqlite, badge, body, identity, lock, pause, settle};
+use super::{Sqlite, badge, claim, identity, lock, pause, settle};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -51,18 +51,35 @@ pub(super) fn hold(
     }
     let (notes, boot) = (Notes::map(&file)?, identity::boot_mark()?);
     // When the last holder died while a task ran, what is left of its executables goes first.
+    let mut remains = None;
     if let Some(last) = &last
         && (elsewhere || notes.left_by(last.epoch, boot).is_some())
+        && !store.stubborn.end(&store.run, last.incarnation)?
     {
-        body::end_strays(&store.run, last.incarnation)?;
+        if elsewhere {
+            // Which task ran is not known.
+            return Ok(None);
+        }
+        remains = Some(last.incarnation);
     }
     let epoch = store.write(|tx| {
         if last_of(tx, partition)?.map(|last| last.epoch) != last.as_ref().map(|last| last.epoch) {
             // Somebody has taken it meanwhile, under another lock file.
             return Ok(None);
         }
+        let settling = last.as_ref().and_then(|last| notes.settling_by(last.epoch, boot));
+        if let Some(settling) = settling {
+            doubt(tx, partition, settling)?;
+        }
         if let Some(suspect) = last.as_ref().and_then(|last| notes.left_by(last.epoch, boot)) {
-            charge(tx, partition, own, suspect, now_ms, blame)?;
+            let done = match remains {
+                Some(incarnation) => leave(tx, partition, suspect, incarnation, now_ms)?,
+                None if settling.is_some() => doubt(tx, partition, suspect).map(|()| true)?,
+                None => charge(tx, partition, own, suspect, now_ms, blame).map(|()| true)?,
+            };
+            if !done {
+                return Ok(None);
+            }
         }
         let raise = "INSERT INTO rowmill_partition
                        (generation, partition, epoch, incarnation, held_at, lock_device, lock_inode)
@@ -105,7 +122,45 @@ fn last_of(conn: &Connection, partition: Partition) -> Result<Option<Last>> {
     Ok(conn.prepare_cached(last)?.query_row(place, read).optional()?)
 }
 
-/// Charges the task that ran when the last holder died, if it is still in the order of this partition.
+/// The task that ran when the last holder died, if it is still in the order of this partition, and the right to it.
+fn suspect(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<Option<(Task, Right)>> {
+    let look = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
+                       q.unique_key IS NOT NULL, q.cause
+                  FROM queue q JOIN rowmill_ready r ON r.generation = ?1 AND r.partition = ?2
+                   AND r.priority = q.priority AND r.id = q.id
+                 WHERE q.id = ?3";
+    let mut query = tx.prepare_cached(look)?;
+    let mut rows = query.query(params![partition.generation, partition.index, id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let task = read_task(row, id)?;
+    // A suspect's run is claimed before it begins and never noted: the note is of the run that made it one, and that was
+    // charged when its claim was recovered.
+    if task.careful {
+        return Ok(None);
+    }
+    let job = task.job.as_str().into();
+    let right = Right { partition, priority: row.get(0)?, id, keyed: row.get(7)?, job };
+    Ok(Some((task, right)))
+}
+
+/// Makes a task a suspect that may have killed its worker, or another one: nobody is charged, and each runs alone next.
+fn doubt(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<()> {
+    let Some((task, _)) = suspect(tx, partition, id)? else { return Ok(()) };
+    log::warn!("task {id} ({}) ran, or was settled, when its worker died; it runs alone now", task.job);
+    let cause = Cause::WorkerDied;
+    let mark = "UPDATE queue SET error = ?2, cause = ?3 WHERE id = ?1";
+    tx.prepare_cached(mark)?.execute(params![id, cause.text(), cause.word()])?;
+    Ok(())
+}
+
+/// Leaves that task to the process that ran it, of which something lives on. `false` when it is not known any more.
+fn leave(tx: &Transaction<'_>, partition: Partition, id: i64, incarnation: i64, now_ms: Millis) -> Result<bool> {
+    let Some((task, right)) = suspect(tx, partition, id)? else { return Ok(true) };
+    log::warn!("task {id} ({}) ran when its worker died, and something of that run is still there", task.job);
+    claim::leave_to(tx, incarnation, &right, task.attempts_charged, now_ms)
+}
+
+/// Charges that task.
 fn charge(
     tx: &Transaction<'_>,
     partition: Partition,
@@ -114,21 +169,7 @@ fn charge(
     now_ms: Millis,
     blame: &dyn Fn(&Task) -> Settlement,
 ) -> Result<()> {
-    let look = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
-                       q.unique_key IS NOT NULL, q.cause
-                  FROM queue q JOIN rowmill_ready r ON r.generation = ?1 AND r.partition = ?2
-                   AND r.priority = q.priority AND r.id = q.id
-                 WHERE q.id = ?3";
-    let mut query = tx.prepare_cached(look)?;
-    let mut rows = query.query(params![partition.generation, partition.index, id])?;
-    let Some(row) = rows.next()? else { return Ok(()) };
-    let task = read_task(row, id)?;
-    // A suspect's run is claimed before it begins and never noted: the note is of the run that made it one, and that was
-    // charged when its claim was recovered.
-    if task.careful {
-        return Ok(());
-    }
-    let (priority, keyed) = (row.get(0)?, row.get(7)?);
+    let Some((task, right)) = suspect(tx, partition, id)? else { return Ok(()) };
     let settlement = blame(&task);
     log::warn!("task {id} ({}) ran when its worker died; it is {} now", task.job, settlement.word());
     if let Settlement::Suspect { attempt } = settlement {
@@ -138,10 +179,9 @@ fn charge(
         return Ok(());
     }
     let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
-    let job = task.job.as_str().into();
     let mut tally = Tally::default();
     tally.add(&task.job, &ended);
-    settle::take_key(tx, &Right { partition, priority, id, keyed, job })?;
+    settle::take_key(tx, &right)?;
     settle::write_row(tx, id, badge.index, &ended, None)?;
     tally.write(tx)
 }

@@ -78,6 +78,7 @@ pub struct Sqlite {
     durability: Durability,
     /// Liveness locks that were taken anew because the run folder was lost, by incarnation.
     moved: BTreeMap<i64, File>,
+    stubborn: body::Stubborn,
 }
 
 impl Sqlite {
@@ -114,14 +115,18 @@ pub(crate) fn explain(e: &rusqlite::Error) -> Error {
         ErrorCode::SystemIoFailure => Error::try_again(format!("the disk answers with an error: {e}")),
         ErrorCode::CannotOpen => Error::try_again(format!("the database cannot be opened: {e}"))
             .hint("is its folder there, and may this user write to it?"),
-        ErrorCode::ReadOnly => Error::failed("the database is read-only")
-            .hint("this user must be able to write to the file and to its folder"),
+        ErrorCode::ReadOnly => read_only(),
         ErrorCode::NotADatabase => Error::failed("the file is not an SQLite database")
             .hint("name another file with --database, or move this one away"),
         ErrorCode::DatabaseCorrupt => Error::failed(format!("the database is damaged: {e}"))
             .hint("stop everything that writes to it, keep a copy, and see `.recover` of the sqlite3 shell"),
         _ => Error::failed(format!("database: {e}")),
     }
+}
+
+fn read_only() -> Error {
+    let hint = "this user must be able to write to the file, to those beside it (-wal, -shm), and to its folder";
+    Error::failed("the database is read-only").hint(hint)
 }
 
 impl From<rusqlite::Error> for Error {
@@ -276,6 +281,7 @@ impl Store for Sqlite {
     }
 
     fn sleep(&mut self, span: Duration, stop: BorrowedFd<'_>) -> Result<Woken> {
+        let span = self.stubborn.until_next().map_or(span, |until| until.min(span));
         self.bell.sleep(&self.conn, &self.run, span, stop)
     }
 

@@ -49,6 +49,9 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left)?;
     // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
     let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
+    if version.is_ok() && create != Create::Never {
+        refuse_read_only(&file).map_err(during)?;
+    }
     let version = version.map_err(during)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let run = run_folder(&file);
@@ -57,7 +60,8 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved: BTreeMap::new() };
+    let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved, stubborn };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)
@@ -83,6 +87,19 @@ pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = OsString::from(file);
     path.push(suffix);
     PathBuf::from(path)
+}
+
+/// Refuses a database that this user cannot write to, be it for one of the files beside it: SQLite gives those the mode that
+/// the database had when it was first opened. Whoever works with it would only find out at the first write: a tick, by
+/// workers that die one after the other.
+fn refuse_read_only(file: &Path) -> Result<()> {
+    for end in ["", "-wal", "-shm"] {
+        match rustix::fs::access(beside(file, end), rustix::fs::Access::WRITE_OK) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(_) => return Err(super::read_only()),
+        }
+    }
+    Ok(())
 }
 
 fn refuse_old_engine(version: i32) -> Result<()> {
