@@ -116,7 +116,8 @@ CREATE TABLE rowmill_worker (
   pid_space   INTEGER NOT NULL,  -- its pid namespace: 0 when that could not be told
   lock_device INTEGER NOT NULL,  -- of its liveness lock's file
   lock_inode  INTEGER NOT NULL,
-  started_at  INTEGER NOT NULL
+  started_at  INTEGER NOT NULL,
+  jobs        TEXT NOT NULL DEFAULT '[]'  -- the names of the jobs that it knows, as JSON: others leave rows of these to it
 );
 
 -- While a row is here nobody works, whatever cron does: a person has stopped everything, until one starts it again.
@@ -191,6 +192,36 @@ CREATE TABLE rowmill_history (
   count  INTEGER NOT NULL,
   PRIMARY KEY (day, job, status)
 ) WITHOUT ROWID;
+
+-- Tasks by job and status as the view `task` has them, of the rows up to the id in rowmill_counted. They change with every
+-- transition. Whoever folds also counts the rows that came since; until then whoever asks counts these himself, so that an
+-- insert pays nothing for it.
+CREATE TABLE rowmill_count (
+  job       TEXT PRIMARY KEY,
+  ready     INTEGER NOT NULL,
+  delayed   INTEGER NOT NULL,
+  running   INTEGER NOT NULL,
+  parked    INTEGER NOT NULL,
+  done      INTEGER NOT NULL,
+  dead      INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE rowmill_counted (
+  one   INTEGER PRIMARY KEY CHECK (one = 1),
+  up_to INTEGER NOT NULL
+);
+INSERT INTO rowmill_counted (one, up_to) VALUES (1, 0);
+
+-- The task that has the unique_key which the row at hand asks for: noted before that is written, looked at after it, because
+-- a REPLACE deletes it and tells no trigger. One row at most, and of no meaning between two statements.
+CREATE TABLE rowmill_rival (
+  id       INTEGER NOT NULL,
+  job      TEXT NOT NULL,
+  status   TEXT NOT NULL,
+  priority INTEGER NOT NULL,
+  run_at   INTEGER
+);
 
 -- How far the housekeeping of ticks has come through the old rows, and when its next pass begins.
 CREATE TABLE rowmill_sweep (
@@ -269,6 +300,12 @@ BEGIN
   SELECT RAISE(ABORT, 'id is given by the database and never changes');
 END;
 
+CREATE TRIGGER rowmill_job_refuse AFTER UPDATE OF job ON queue
+WHEN NEW.job IS NOT OLD.job
+BEGIN
+  SELECT RAISE(ABORT, 'job is given at the insert and never changes');
+END;
+
 -- A changed priority or run_at moves the key that is there. It makes none: a row that settled meanwhile has no key any
 -- more and stays as it is. A delayed row whose new time is past is made ready by the timer, at once.
 CREATE TRIGGER rowmill_move AFTER UPDATE OF priority, run_at ON queue
@@ -333,9 +370,9 @@ BEGIN
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.
--- ('done' of a ready row is guarded by its CHECK alone: folding writes it for every task.)
+-- (Folding is done with the triggers off.)
 CREATE TRIGGER rowmill_status_refuse BEFORE UPDATE OF status ON queue
-WHEN NEW.status <> OLD.status AND NEW.status <> 'cancelled' AND NOT (OLD.status = 'ready' AND NEW.status = 'done')
+WHEN NEW.status <> OLD.status AND NEW.status <> 'cancelled'
  AND (OLD.status IN ('done', 'cancelled')
    OR (OLD.status IN ('dead', 'parked') AND NEW.status NOT IN ('ready', 'delayed'))
    OR (NEW.status = 'ready') <> EXISTS (
@@ -355,17 +392,110 @@ BEGIN
   SELECT RAISE(ABORT, 'status is set by the engine; an application may only set it to cancelled');
 END;
 
--- A deleted row is cancelled without a trace. Final rows have no keys, so that retention pays nothing here.
+CREATE TRIGGER rowmill_count_status AFTER UPDATE OF status ON queue
+WHEN NEW.status <> OLD.status AND OLD.id <= (SELECT up_to FROM rowmill_counted)
+BEGIN
+  UPDATE rowmill_count
+     SET ready = ready + (NEW.status = 'ready') - (OLD.status = 'ready'),
+         delayed = delayed + (NEW.status = 'delayed') - (OLD.status = 'delayed'),
+         running = running + (NEW.status = 'running') - (OLD.status = 'running'),
+         parked = parked + (NEW.status = 'parked') - (OLD.status = 'parked'),
+         done = done + (NEW.status = 'done') - (OLD.status = 'done'),
+         dead = dead + (NEW.status = 'dead') - (OLD.status = 'dead'),
+         cancelled = cancelled + (NEW.status = 'cancelled') - (OLD.status = 'cancelled')
+   WHERE job = OLD.job;
+END;
+
+-- Unsettled rows that are gone: what is inserted here takes their keys, outcomes and counts away. Nothing can be read here.
+CREATE VIEW rowmill_gone AS
+  SELECT id, job, status, priority, run_at FROM queue WHERE false;
+
+CREATE TRIGGER rowmill_gone_insert INSTEAD OF INSERT ON rowmill_gone
+BEGIN
+  UPDATE rowmill_count SET done = done - 1
+   WHERE job = NEW.job AND NEW.id <= (SELECT up_to FROM rowmill_counted)
+     AND EXISTS (SELECT 1 FROM rowmill_settled
+                  WHERE (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                                    WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
+                    AND id = NEW.id);
+  UPDATE rowmill_count
+     SET ready = ready - (NEW.status = 'ready'), delayed = delayed - (NEW.status = 'delayed'),
+         running = running - (NEW.status = 'running'), parked = parked - (NEW.status = 'parked')
+   WHERE job = NEW.job AND NEW.id <= (SELECT up_to FROM rowmill_counted)
+     AND NOT EXISTS (SELECT 1 FROM rowmill_settled
+                      WHERE (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                                        WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
+                        AND id = NEW.id);
+  DELETE FROM rowmill_ready
+   WHERE (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
+     AND priority = NEW.priority AND id = NEW.id;
+  DELETE FROM rowmill_delayed WHERE run_at = coalesce(NEW.run_at, 0) AND id = NEW.id;
+  DELETE FROM rowmill_settled
+   WHERE (generation, partition) = (SELECT generation, NEW.id % partitions FROM rowmill_generation
+                                     WHERE first_id <= NEW.id ORDER BY first_id DESC LIMIT 1)
+     AND id = NEW.id;
+END;
+
+-- A deleted row is cancelled without a trace.
 CREATE TRIGGER rowmill_delete AFTER DELETE ON queue
 WHEN OLD.status <> 'done' AND OLD.status <> 'dead' AND OLD.status <> 'cancelled'
 BEGIN
-  DELETE FROM rowmill_ready
-   WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
-     AND priority = OLD.priority AND id = OLD.id;
-  DELETE FROM rowmill_delayed WHERE run_at = coalesce(OLD.run_at, 0) AND id = OLD.id;
-  DELETE FROM rowmill_settled
-   WHERE (generation, partition) = (SELECT generation, OLD.id % partitions FROM rowmill_generation
-                                     WHERE first_id <= OLD.id ORDER BY first_id DESC LIMIT 1)
-     AND id = OLD.id;
+  INSERT INTO rowmill_gone (id, job, status, priority, run_at)
+    VALUES (OLD.id, OLD.job, OLD.status, OLD.priority, OLD.run_at);
+  DELETE FROM rowmill_rival WHERE id = OLD.id;
+END;
+
+-- Final rows have no keys, so that retention pays little.
+CREATE TRIGGER rowmill_delete_final AFTER DELETE ON queue
+WHEN (OLD.status = 'done' OR OLD.status = 'dead' OR OLD.status = 'cancelled')
+ AND OLD.id <= (SELECT up_to FROM rowmill_counted)
+BEGIN
+  UPDATE rowmill_count
+     SET done = done - (OLD.status = 'done'), dead = dead - (OLD.status = 'dead'),
+         cancelled = cancelled - (OLD.status = 'cancelled')
+   WHERE job = OLD.job;
+END;
+
+-- A row that is replaced is deleted like any other. SQLite tells the delete triggers of it only where an application has
+-- asked for recursive ones; then they have taken it out of rowmill_rival. (A key that nobody has costs reads only.)
+CREATE TRIGGER rowmill_insert_rival BEFORE INSERT ON queue
+WHEN NEW.unique_key IS NOT NULL
+ AND (EXISTS (SELECT 1 FROM rowmill_rival) OR EXISTS (SELECT 1 FROM queue
+                WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL
+                  AND status <> 'done' AND status <> 'dead' AND status <> 'cancelled'))
+BEGIN
+  DELETE FROM rowmill_rival;
+  INSERT INTO rowmill_rival (id, job, status, priority, run_at)
+    SELECT id, job, status, priority, run_at FROM queue
+     WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL
+       AND status <> 'done' AND status <> 'dead' AND status <> 'cancelled';
+END;
+
+CREATE TRIGGER rowmill_insert_replaced AFTER INSERT ON queue
+WHEN NEW.unique_key IS NOT NULL AND EXISTS (SELECT 1 FROM rowmill_rival)
+BEGIN
+  INSERT INTO rowmill_gone (id, job, status, priority, run_at)
+    SELECT id, job, status, priority, run_at FROM rowmill_rival r
+     WHERE NOT EXISTS (SELECT 1 FROM queue q WHERE q.id = r.id);
+  DELETE FROM rowmill_rival;
+END;
+
+CREATE TRIGGER rowmill_key_rival BEFORE UPDATE OF unique_key ON queue
+WHEN NEW.unique_key IS NOT OLD.unique_key
+BEGIN
+  DELETE FROM rowmill_rival;
+  INSERT INTO rowmill_rival (id, job, status, priority, run_at)
+    SELECT id, job, status, priority, run_at FROM queue
+     WHERE unique_key = NEW.unique_key AND unique_key IS NOT NULL
+       AND status <> 'done' AND status <> 'dead' AND status <> 'cancelled';
+END;
+
+CREATE TRIGGER rowmill_key_replaced AFTER UPDATE OF unique_key ON queue
+WHEN NEW.unique_key IS NOT OLD.unique_key AND EXISTS (SELECT 1 FROM rowmill_rival)
+BEGIN
+  INSERT INTO rowmill_gone (id, job, status, priority, run_at)
+    SELECT id, job, status, priority, run_at FROM rowmill_rival r
+     WHERE NOT EXISTS (SELECT 1 FROM queue q WHERE q.id = r.id);
+  DELETE FROM rowmill_rival;
 END;

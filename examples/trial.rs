@@ -111,6 +111,22 @@ impl Job for Stumble {
     }
 }
 
+/// Ends its worker in its settlement.
+#[derive(Deserialize)]
+struct Crash(#[allow(dead_code, reason = "accepted, not looked at")] IgnoredAny);
+
+impl Job for Crash {
+    const NAME: &'static str = "crash";
+
+    fn policy() -> Policy {
+        stubborn()
+    }
+
+    async fn run(self, _cx: &Context) -> Result<Outcome, JobError> {
+        Ok(Outcome::done().effect(|_| std::process::abort()))
+    }
+}
+
 /// Never yields.
 #[derive(Deserialize)]
 struct Spin(#[allow(dead_code, reason = "accepted, not looked at")] IgnoredAny);
@@ -160,6 +176,7 @@ fn main() -> ExitCode {
         jobs.job::<Fan>()?;
         jobs.job::<Linger>()?;
         jobs.job::<Stumble>()?;
+        jobs.job::<Crash>()?;
         jobs.job::<Spin>()?;
         jobs.job::<Once>()?;
         Ok(())

@@ -50,6 +50,12 @@ fn system_now_ms() -> Millis {
     Millis::try_from(since_epoch.as_millis()).unwrap_or(Millis::MAX)
 }
 
+/// Some instant of the machine's monotonic clock, for a world to begin at.
+#[cfg(test)]
+pub(crate) fn some_instant() -> Instant {
+    monotonic_now()
+}
+
 #[allow(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
 fn monotonic_now() -> Instant {
     world::now().unwrap_or_else(Instant::now)

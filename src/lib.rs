@@ -13,7 +13,7 @@
 //!
 //! | level | room | what it is |
 //! |---|---|---|
-//! | 0 | [`error`], [`clock`], [`log`] | the error, the time, the day's log file |
+//! | 0 | [`error`], [`clock`], [`share`], [`log`] | the error, the time, whose files are, the day's log file |
 //! | 1 | [`task`], [`cron`] | what a task is and what becomes of it; when a schedule is due. Pure |
 //! | 2 | [`store`] | the verbs, and the only room with SQL |
 //! | 3 | [`work`], [`schedule`] | the worker; the tick. They never name each other |
@@ -36,6 +36,7 @@ pub mod cron;
 pub mod error;
 pub mod log;
 pub mod schedule;
+pub mod share;
 pub mod store;
 pub mod task;
 pub mod work;

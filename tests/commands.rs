@@ -24,5 +24,6 @@ mod commands {
     mod paper;
     mod prometheus;
     mod refusals;
+    mod unwritable;
     mod waits;
 }

@@ -32,7 +32,9 @@ mod contract {
     mod enqueue;
     mod fold;
     mod hold;
+    mod known;
     mod look;
+    mod past;
     mod schedules;
     mod settle;
     mod ticks;

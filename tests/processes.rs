@@ -14,11 +14,13 @@ mod installation;
 mod needs;
 
 mod processes {
+    mod bodies;
     mod crowd;
     mod deaths;
     mod drains;
     mod frozen;
     mod held;
+    mod hostile;
     mod idle;
     mod killed;
     mod lingering;
@@ -26,14 +28,17 @@ mod processes {
     mod memory;
     mod messages;
     mod namespaces;
+    mod order;
     mod paused;
     mod places;
     mod pruned;
+    mod room;
     mod running;
     mod scaled;
     mod scripts;
     mod spread;
     mod stopped;
+    mod strange;
     mod thousands;
     mod threads;
     mod ticks;

@@ -57,6 +57,13 @@ fn no_line_needs_a_tracker_to_be_understood() {
 }
 
 #[test]
+fn the_tests_that_security_md_names_are_there() {
+    let files = repository();
+    let page = files.iter().find(|file| file.path == "SECURITY.md").unwrap();
+    none(reach::missing_tests(page, &files));
+}
+
+#[test]
 fn every_file_is_compiled_by_a_target() {
     let files = repository();
     let manifest = files.iter().find(|file| file.path == "Cargo.toml").unwrap();

@@ -1,7 +1,7 @@
 //! The row contract as applications meet it: plain SQL through a connection that is not the engine's.
 //!
 //! Every statement runs through the bundled SQLite, through Python's `sqlite3` module and through the `sqlite3` shell,
-//! which bring SQLite versions of their own: the triggers run inside those. Each test plays in a queue full of rows
+//! which bring SQLite versions of their own, and through the oldest that is supported: the triggers run inside those. Each test plays in a queue full of rows
 //! that it is not about, which must be the same afterwards, and ends with the laws of the data.
 
 #![allow(
@@ -17,6 +17,7 @@ macro_rules! by_every_application {
         by_every_application!(@ bundled Bundled [$($name)+]);
         by_every_application!(@ python Python [$($name)+]);
         by_every_application!(@ shell Shell [$($name)+]);
+        by_every_application!(@ oldest Oldest [$($name)+]);
     };
     (@ $module:ident $kind:ident [$($name:ident)+]) => {
         mod $module {
@@ -43,14 +44,13 @@ mod row_contract {
     mod take_back;
     mod unique;
 
-    use crate::needs;
     use crate::scene::Scene;
     use application::{Application, Kind};
 
     /// Runs one test as one kind of application.
     #[track_caller]
     pub(crate) fn run(kind: Kind, test: fn(&mut Scene, &mut Application)) {
-        if kind.program().is_some_and(|program| !needs::tool(program)) {
+        if !kind.is_there() {
             return;
         }
         let mut scene = Scene::fresh();

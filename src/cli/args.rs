@@ -71,12 +71,16 @@ pub(super) struct FormatArgs {
 pub(super) enum Command {
     /// Write a commented rowmill.toml, a sample script job and the database; never overwrites
     #[command(
-        after_help = "Example:\n  rowmill init /srv/shop && cd /srv/shop && rowmill enqueue hello '\"world\"' && rowmill drain"
+        after_help = "Examples:\n  rowmill init /srv/shop && cd /srv/shop && rowmill enqueue hello '\"world\"' && rowmill drain\n  \
+        rowmill init /srv/shop --group www-data"
     )]
     Init {
         /// The folder; made when it is missing
         #[arg(default_value = ".")]
         dir: PathBuf,
+        /// Share the database, in a folder of its own, and the log with this group
+        #[arg(long, value_name = "GROUP")]
+        group: Option<String>,
     },
     /// Apply the schema to the database, making it when it is missing
     Migrate,
@@ -174,6 +178,9 @@ pub(super) enum Command {
         format: StatusFormat,
     },
     /// List tasks, newest first
+    ///
+    /// Running, parked, dead and cancelled tasks are found by an index, and what is not there at all by the counts. Other
+    /// tasks are looked for from the newest on: to find old ones among many millions takes seconds; --since bounds that.
     #[command(after_help = "Example:\n  rowmill tasks --status dead --job send_message --since 1d")]
     Tasks(TasksArgs),
     /// Everything about one task

@@ -2,9 +2,9 @@
 
 use super::args::{Format, PlaceArgs};
 use super::site::{Register, Site, env, here};
-use super::{Verdict, print};
+use super::{Verdict, access, crew, print};
 use crate::config::{Problem, problems};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::work::Registry;
 use serde_json::json;
 
@@ -13,22 +13,26 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
     register(&mut own)?;
     let known: Vec<&str> = own.names().collect();
     let found = problems(place.config.as_deref(), &here()?, &env, &known);
-    let mut lines: Vec<(bool, String, Option<String>)> = found.iter().map(line).collect();
-    if !lines.iter().any(|(remark, ..)| !remark) {
-        let site = Site::find(place, register)?;
-        lines.extend(database(&site));
+    let mut lines: Vec<Finding> = found.iter().map(Finding::from).collect();
+    let readable = lines.iter().all(|line| line.remark);
+    if let Ok(site) = Site::look(place, register) {
+        lines.extend(access::access(&site));
+        // What stands in the way of everything is said once.
+        if readable && site.group().is_ok() {
+            lines.extend(database(&site));
+        }
     }
-    let wrong = lines.iter().any(|(remark, ..)| !remark);
+    let wrong = lines.iter().any(|line| !line.remark);
     let text = match format {
         Format::Json => {
-            let object = |(remark, text, hint): &(bool, String, Option<String>)| json!({ "level": if *remark { "note" } else { "error" }, "message": text, "hint": hint });
+            let object = |line: &Finding| json!({ "level": line.level(), "message": line.what, "hint": line.hint });
             format!("{}\n", json!({ "ok": !wrong, "found": lines.iter().map(object).collect::<Vec<_>>() }))
         }
         Format::Table => {
             let mut text = String::new();
-            for (remark, what, hint) in &lines {
-                text += &format!("{}: {what}\n", if *remark { "note" } else { "error" });
-                text += &hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+            for line in &lines {
+                text += &format!("{}: {}\n", line.level(), line.what);
+                text += &line.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             }
             if !wrong {
                 text += &summary(&Site::find(place, register)?)?;
@@ -40,25 +44,63 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
     Ok(if wrong { Verdict::Wrong } else { Verdict::Well })
 }
 
-fn line(problem: &Problem) -> (bool, String, Option<String>) {
-    (problem.remark, format!("{}: {}", problem.place, problem.what), problem.hint.clone())
+/// One thing that is to be said.
+pub(super) struct Finding {
+    /// It is only worth knowing: nothing is refused because of it.
+    remark: bool,
+    what: String,
+    hint: Option<String>,
+}
+
+impl Finding {
+    pub(super) fn error(what: impl Into<String>, hint: impl Into<String>) -> Finding {
+        Finding { remark: false, what: what.into(), hint: Some(hint.into()) }
+    }
+
+    pub(super) fn note(what: impl Into<String>, hint: impl Into<String>) -> Finding {
+        Finding { remark: true, ..Finding::error(what, hint) }
+    }
+
+    pub(super) fn wrong(e: &Error) -> Finding {
+        Finding { remark: false, what: e.to_string(), hint: e.hint_text().map(str::to_string) }
+    }
+
+    fn level(&self) -> &'static str {
+        if self.remark { "note" } else { "error" }
+    }
+}
+
+impl From<&Problem> for Finding {
+    fn from(problem: &Problem) -> Finding {
+        Finding { remark: problem.remark, what: problem.to_string(), hint: problem.hint.clone() }
+    }
 }
 
 /// What is to be said of the database. One that is not there yet is made by the first tick.
-fn database(site: &Site) -> Vec<(bool, String, Option<String>)> {
+fn database(site: &Site) -> Vec<Finding> {
+    let folder = site.database.parent().unwrap_or(&site.database);
+    if !folder.is_dir() {
+        let what = format!("the folder of the database, {}, is not there", folder.display());
+        return vec![Finding::error(what, "make it first")];
+    }
     if !site.database.exists() {
-        let hint = Some("the first tick, drain or migrate makes it".to_string());
-        return vec![(true, format!("there is no database at {} yet", site.database.display()), hint)];
+        let what = format!("there is no database at {} yet", site.database.display());
+        return vec![Finding::note(what, "the first tick, drain or migrate makes it")];
     }
-    match site.existing_store().and_then(|mut store| store.plan()) {
-        Err(e) => vec![(false, e.to_string(), e.hint_text().map(str::to_string))],
-        Ok(plan) if plan.current().partitions != site.config.workers => {
-            let (there, here) = (plan.current().partitions, site.config.workers);
-            let what = format!("the database has {there} partitions; `workers = {here}` only counts when it is made");
-            vec![(true, what, None)]
-        }
-        Ok(_) => Vec::new(),
+    let seen = site.existing_store().and_then(|mut store| Ok((store.plan()?.current().partitions, store.crew())));
+    let (there, crew) = match seen {
+        Err(e) => return vec![Finding::wrong(&e)],
+        // Whom the locks are closed to is told so by the look at the files.
+        Ok((there, crew)) => (there, crew.unwrap_or_default()),
+    };
+    let here = site.config.workers;
+    let mut found = Vec::new();
+    if there != here {
+        let what = format!("the database has {there} partitions; `workers = {here}` only counts when it is made");
+        found.push(Finding { remark: true, what, hint: None });
     }
+    found.extend(crew::remark(site, &crew).map(|what| Finding::note(what, crew::RENEW)));
+    found
 }
 
 fn summary(site: &Site) -> Result<String> {

@@ -43,14 +43,13 @@ pub(super) fn stop(site: &Site, now: bool) -> Result<Verdict> {
 
 pub(super) fn start(site: &Site) -> Result<Verdict> {
     let order = site.existing_store()?.start()?;
-    let journal = site.journal()?;
-    tick::tick_once(site, &journal, None)?;
+    let started = site.journal().and_then(|journal| tick::tick_once(site, &journal, None));
     let text = match order {
         Some(order) => format!("started again; it was {}\n", words(&order, site.config.timezone)),
         None => "it was not stopped; workers that were missing are started\n".to_string(),
     };
     print(&text)?;
-    Ok(Verdict::Well)
+    started.map(|_| Verdict::Well).map_err(|e| e.during("the next tick starts the workers, not this command"))
 }
 
 pub(super) fn restart(site: &Site, workers: Option<u32>) -> Result<Verdict> {
@@ -101,20 +100,48 @@ pub(super) fn workers(site: &Site, format: Format) -> Result<Verdict> {
                     runs(hand, now_ms),
                 ]);
             }
-            show::text(&table)
+            show::text(&table) + &remark(site, &crew).map(|text| format!("{text}: {RENEW}\n")).unwrap_or_default()
         }
     };
     print(&text)?;
     Ok(Verdict::Well)
 }
 
-/// A worker, its claimed task and its memory.
+/// What renews the list of jobs of workers.
+pub(super) const RENEW: &str = "`rowmill restart` replaces them";
+
+/// What is to be said of workers that were started with other jobs than the configuration has now; nothing when there are
+/// none, or when the configuration cannot be read, which `check` says.
+pub(super) fn remark(site: &Site, crew: &[Hand]) -> Option<String> {
+    let registry = site.registry().ok()?;
+    let now: BTreeSet<&str> = registry.names().collect();
+    let (mut who, mut lack, mut know) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for hand in crew.iter().filter(|hand| !hand.jobs.is_empty()) {
+        let then: BTreeSet<&str> = hand.jobs.iter().map(String::as_str).collect();
+        if then != now {
+            who.push(hand.info.index.to_string());
+            lack.extend(&now - &then);
+            know.extend(&then - &now);
+        }
+    }
+    let list = |what: &str, jobs: BTreeSet<&str>| {
+        let names: Vec<String> = jobs.iter().map(|job| show::excerpt(job.as_bytes(), 40)).collect();
+        (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+    };
+    let what: Vec<String> = [list("without", lack), list("still with", know)].into_iter().flatten().collect();
+    let workers = if who.len() == 1 { "worker" } else { "workers" };
+    let started = format!("{workers} {} started before the jobs were changed, {}", who.join(", "), what.join(", "));
+    (!who.is_empty()).then_some(started)
+}
+
+/// A worker, its claimed task, its memory and its jobs.
 pub(super) fn as_json(hand: &Hand) -> Value {
     let claimed = hand.claimed.as_ref();
     json!({
         "index": hand.info.index, "pid": hand.info.pid, "started_at": hand.info.started_at,
         "resident_kb": resident_kb(hand.info.pid), "task": claimed.map(|c| c.task),
         "job": claimed.and_then(|c| c.job.clone()), "running_since": claimed.map(|c| c.since),
+        "jobs": hand.jobs,
     })
 }
 
@@ -179,7 +206,10 @@ fn end_one(hand: &Hand) -> Result<()> {
         return Err(Error::failed(format!("worker {} cannot be signalled from here", hand.info.index))
             .hint("restart it where it was started; `rowmill stop` works from everywhere"));
     }
-    terminate(hand);
+    if !terminate(hand) {
+        return Err(Error::failed(format!("worker {} belongs to another user", hand.info.index))
+            .hint("its user or root may restart it; `rowmill stop` works for every member of the group"));
+    }
     let watch = Watch::start();
     while !wait_for(std::slice::from_ref(hand), watch.left_of(PATIENCE))? {
         if watch.left_of(PATIENCE).is_zero() {
@@ -189,11 +219,11 @@ fn end_one(hand: &Hand) -> Result<()> {
     Ok(())
 }
 
-/// One that has just ended cannot be told any more, and need not be; one of another user reads the order by itself.
-fn terminate(hand: &Hand) {
-    if let Some(process) = &hand.process {
-        let _ = pidfd_send_signal(process, Signal::TERM);
-    }
+/// One that has just ended cannot be told any more, and need not be; one of another user reads the order by itself. Whether
+/// this user may tell it anything.
+fn terminate(hand: &Hand) -> bool {
+    let told = hand.process.as_ref().map(|process| pidfd_send_signal(process, Signal::TERM));
+    told != Some(Err(rustix::io::Errno::PERM))
 }
 
 /// Waits until one of the workers ends, at most for `span`; whether one did.

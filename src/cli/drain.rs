@@ -3,11 +3,12 @@
 use super::site::{Site, stop_on_signals};
 use super::tick::judge;
 use super::{Verdict, children, print, show, tell};
-use crate::clock::Watch;
+use crate::clock::{Millis, Watch};
 use crate::error::Result;
 use crate::log::Journal;
 use crate::schedule::recover;
 use crate::store::Store;
+use crate::task::Status;
 use crate::work::{Level, Stop};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -20,6 +21,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const FOLD_LOOK: Duration = Duration::from_millis(5);
 /// Outcomes that one transaction folds.
 const FOLD_ROWS: usize = 4_000;
+/// Rows that one transaction counts.
+const COUNT_ROWS: usize = 2_000;
+/// Milliseconds of a UTC day.
+const DAY_MS: i64 = 86_400_000;
 
 pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let stop = stop_on_signals()?;
@@ -34,7 +39,10 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let registry = site.registry()?;
     recover(store.as_mut(), begun_ms, &|lost| judge(&registry, lost, begun_ms))?;
     store.release_known(&registry.names().collect::<Vec<_>>())?;
-    let (ready, parked_before) = (store.ready_count()?, store.casualties(begun_ms)?.1);
+    // Whatever came before is counted now, so that nothing that looks on the way reads it.
+    while store.count(COUNT_ROWS)? > 0 {}
+    let before = store.counts()?;
+    let (ready, dead_before) = (before.total(Status::Ready), deaths(store.as_mut(), begun_ms)?);
     let workers = workers.unwrap_or(store.plan()?.current().partitions);
     // Workers settle what others left running when they died.
     let lost = !store.lost_claims()?.is_empty();
@@ -45,10 +53,11 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     while store.spread()?.is_some() {}
     fold_all(store.as_mut(), &stop)?;
     bar.0.finish_and_clear();
-    let left = store.ready_count()?;
+    let after = store.counts()?;
+    let left = after.total(Status::Ready);
     let lost = store.lost_claims()?.len() as u64;
-    let (died, parked) = store.casualties(begun_ms)?;
-    let parked = parked.saturating_sub(parked_before);
+    let died = deaths(store.as_mut(), begun_ms)?.saturating_sub(dead_before);
+    let parked = after.total(Status::Parked).saturating_sub(before.total(Status::Parked));
     let now_ms = site.clock.now_ms();
     let delayed = store.next_delayed()?.map(|due| show::from_now(due, now_ms));
     let text = report(ready, [left, died, parked, lost], begun.elapsed(), delayed);
@@ -58,6 +67,13 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
         (0, 0, _) => Ok(Verdict::Failed),
         _ => Ok(Verdict::TryAgain),
     }
+}
+
+/// How many tasks became dead since the day before an instant, retried ones included. What became so in a drain is the
+/// difference of two of these, whatever the clocks of the workers say.
+fn deaths(store: &mut dyn Store, since_ms: Millis) -> Result<u64> {
+    let days = store.history(since_ms.div_euclid(DAY_MS) - 1)?;
+    Ok(days.iter().filter(|day| day.status == Status::Dead).map(|day| day.count).sum())
 }
 
 fn start(site: &Site, journal: &Journal, store: &mut dyn Store, workers: u32) -> Result<Vec<Child>> {
@@ -84,7 +100,10 @@ fn wait_for_others(store: &mut dyn Store, stop: &Stop, bar: &Bar) -> Result<()> 
 fn fold_all(store: &mut dyn Store, stop: &Stop) -> Result<()> {
     loop {
         match store.fold(FOLD_ROWS)? {
-            Some(0) => return Ok(()),
+            Some(0) => {
+                while store.count(COUNT_ROWS)? > 0 {}
+                return Ok(());
+            }
             None if stop.level() != Level::GoOn => return Ok(()),
             None => {
                 store.sleep(FOLD_LOOK, stop.descriptor())?;
@@ -128,10 +147,10 @@ impl Bar {
         Bar(bar)
     }
 
-    /// Asks for what is left only when somebody sees it: counting costs a read of the whole order.
+    /// Asks for what is left only when somebody sees it.
     fn look(&self, store: &mut dyn Store) -> Result<()> {
         if let Some(length) = self.0.length().filter(|_| !self.0.is_hidden()) {
-            self.0.set_position(length.saturating_sub(store.ready_count()?));
+            self.0.set_position(length.saturating_sub(store.counts()?.total(Status::Ready)));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Everything that a command does is done by the rooms below; here it is asked for, waited for and shown. What goes to
 //! standard output is the answer; errors go to standard error as `error: …` and `hint: …`. A closed pipe is quiet.
 
+mod access;
 mod args;
 mod args_tasks;
 mod check;
@@ -96,7 +97,7 @@ pub fn main(register: fn(&mut Registry) -> Result<()>) -> ExitCode {
 fn run(cli: Cli, register: Register) -> Result<Verdict> {
     let Cli { place, command } = cli;
     match command {
-        Command::Init { dir } => setup::init(&place, register, &dir),
+        Command::Init { dir, group } => setup::init(&place, register, &dir, group.as_deref()),
         Command::Migrate => setup::migrate(&Site::find(&place, register)?),
         Command::Enqueue(args) => enqueue::enqueue(&Site::find(&place, register)?, &args),
         Command::Tick { workers, wait } => tick::tick(&Site::find(&place, register)?, workers, wait),

@@ -36,8 +36,12 @@ pub(super) fn text(seen: &Seen, history: &[DayCount]) -> String {
             page.sample("rowmill_worker_resident_bytes", &[("worker", &hand.info.index.to_string())], kb * 1024);
         }
     }
-    page.head("rowmill_oldest_ready_age_seconds", "gauge", "How long the oldest ready task has waited; 0 without one.");
-    let age_ms = seen.oldest_ready.map_or(0, |at| (seen.now_ms - at).max(0));
+    page.head(
+        "rowmill_oldest_ready_age_seconds",
+        "gauge",
+        "How long the oldest ready task has waited, at least; 0 without one.",
+    );
+    let age_ms = seen.oldest_ready.map_or(0, |oldest| (seen.now_ms - oldest.since_ms).max(0));
     page.sample("rowmill_oldest_ready_age_seconds", &[], seconds(age_ms));
     page.head("rowmill_stopped", "gauge", "1 while a person has stopped everything, else 0.");
     page.sample("rowmill_stopped", &[], u8::from(seen.stopped.is_some()));

@@ -6,10 +6,12 @@ use crate::config::{Config, database_path};
 use crate::error::{Error, Result};
 use crate::log::{Journal, Settings};
 use crate::schedule::{Entry, Launch};
+use crate::share::{self, Group, Want, user_name};
 use crate::store::Store;
-use crate::store::sqlite::{Create, Sqlite};
+use crate::store::sqlite::{self, Create, Sqlite};
 use crate::work::{Registry, Stop};
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,8 +37,16 @@ pub(super) fn env(name: &str) -> Option<String> {
 }
 
 impl Site {
-    /// Reads the configuration. Opens nothing else.
+    /// Reads the configuration. An error for whoever is no member of the group that shares the installation. Opens nothing
+    /// else.
     pub(super) fn find(place: &PlaceArgs, register: Register) -> Result<Site> {
+        let site = Site::look(place, register)?;
+        site.group()?;
+        Ok(site)
+    }
+
+    /// The same for anybody.
+    pub(super) fn look(place: &PlaceArgs, register: Register) -> Result<Site> {
         let folder = here()?;
         let config = Config::load(place.config.as_deref(), &folder, &env)?;
         let named = place.database.clone().or_else(|| env("ROWMILL_DATABASE").filter(|v| !v.is_empty()));
@@ -73,7 +83,48 @@ impl Site {
     }
 
     fn open(&self, create: Create) -> Result<Box<dyn Store>> {
-        Ok(Box::new(Sqlite::open(&self.database, self.config.durability, create)?))
+        let group = self.group()?.filter(|_| create != Create::Never);
+        if let Some(group) = &group {
+            sqlite::make_shared(&self.database, group)?;
+        }
+        let store = Sqlite::open(&self.database, self.config.durability, create)?;
+        if let Some(group) = &group {
+            // Only now it is certain that the file is ours.
+            sqlite::share(&self.database, group)?;
+        }
+        Ok(Box::new(store))
+    }
+
+    /// The group that shares the installation, if one does. An error for whoever is neither one of its members nor root.
+    pub(super) fn group(&self) -> Result<Option<Group>> {
+        self.config.group.as_ref().map(|entry| entry.find().and_then(member)).transpose()
+    }
+
+    /// Makes the folder of the database, if that is missing and to be shared.
+    pub(super) fn make_folder(&self) -> Result<()> {
+        let (Some(group), Some(folder)) = (self.group()?, self.database.parent()) else { return Ok(()) };
+        let owner = folder.parent().and_then(share::heir);
+        let want = Want { owner, group: Some(group.gid), mode: share::FOLDER };
+        share::make_folder(folder, want).map_err(|e| Error::from(e).during(folder.display()))
+    }
+
+    /// Shares a log that is there with the group.
+    pub(super) fn share_log_that_is_there(&self) -> Result<()> {
+        match self.group()?.filter(|_| self.config.log_dir.exists()) {
+            Some(group) => crate::log::share(&self.config.log_dir, &group),
+            None => Ok(()),
+        }
+    }
+
+    /// Shares the log with the group. It is made by whoever owns the database: one of another member would lock that one
+    /// out.
+    fn share_log(&self, group: &Group) -> Result<()> {
+        let (dir, own) = (&self.config.log_dir, rustix::process::geteuid());
+        let owner = self.database.metadata().map_or(own.as_raw(), |found| found.uid());
+        if !dir.exists() && !own.is_root() && own.as_raw() != owner {
+            return Err(Error::failed(format!("the log folder {} is not there", dir.display())));
+        }
+        crate::log::share(dir, group)
     }
 
     /// An error that says so while a person has stopped everything.
@@ -96,7 +147,13 @@ impl Site {
             level: self.config.log_level,
             to_stderr: log_to == LogTo::Stderr,
         };
-        let journal = Journal::open(settings, self.clock.clone())?;
+        let group = self.group()?.filter(|_| log_to == LogTo::File);
+        let shared = group.as_ref().map_or(Ok(()), |group| self.share_log(group));
+        let journal = shared.and_then(|()| Journal::open(settings, self.clock.clone()));
+        let journal = journal.map_err(|e| match group {
+            Some(_) => e.hint("its owner and root write it: call this as one of them, or with --log stderr"),
+            None => e,
+        })?;
         journal.install()?;
         Ok(journal)
     }
@@ -128,6 +185,26 @@ impl Site {
         after.extend(detached.then(|| "--detached".into()));
         Ok(Launch { program, before, after, folder: self.config.folder.clone(), detached })
     }
+}
+
+/// The group of this name, of which this process must be a member.
+pub(super) fn group_named(name: &str) -> Result<Group> {
+    let group = Group::find(name).map_err(|why| Error::usage(why).hint("make it (`groupadd`), or name another"))?;
+    member(group)
+}
+
+/// The group, if this process belongs to it or is root's.
+fn member(group: Group) -> Result<Group> {
+    if group.has_this_process() {
+        return Ok(group);
+    }
+    let (user, name) = (user_name(rustix::process::geteuid().as_raw()), &group.name);
+    if group.names(&user) {
+        return Err(Error::failed(format!("`{user}` is a member of the group `{name}`, but this process is not yet"))
+            .hint("log in anew, or start anew what has called this"));
+    }
+    let text = format!("`{user}` is not a member of the group `{name}`, which shares this installation");
+    Err(Error::failed(text).hint(format!("as root: usermod -aG {name} {user}; then log in anew")))
 }
 
 /// The folder that the command was called in.

@@ -4,7 +4,7 @@ use super::args::StatusFormat;
 use super::site::Site;
 use super::{Verdict, crew, print, prometheus, show};
 use crate::error::Result;
-use crate::store::{Counts, Hand, Order, Schedule, Store};
+use crate::store::{Counts, Hand, Order, Schedule, Store, Waiting};
 use crate::task::Status;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub(super) struct Seen {
     pub(super) crew: Vec<Hand>,
     pub(super) stopped: Option<Order>,
     pub(super) paused: Vec<(String, Order)>,
-    pub(super) oldest_ready: Option<i64>,
+    pub(super) oldest_ready: Option<Waiting>,
     pub(super) schedules: Vec<Schedule>,
     pub(super) now_ms: i64,
 }
@@ -62,7 +62,9 @@ fn as_json(seen: &Seen) -> Value {
     let jobs: Map<String, Value> =
         seen.counts.jobs.iter().map(|(name, of)| (name.clone(), Value::Object(job(of)))).collect();
     object.insert("jobs".to_string(), Value::Object(jobs));
-    object.insert("oldest_ready_at".to_string(), json!(seen.oldest_ready));
+    object.insert("oldest_ready_at".to_string(), json!(seen.oldest_ready.map(|oldest| oldest.since_ms)));
+    let at_least = seen.oldest_ready.is_some_and(|oldest| oldest.at_least);
+    object.insert("oldest_ready_at_least".to_string(), json!(at_least));
     let schedule = |s: &Schedule| json!({ "name": s.name, "next_at": s.next_at, "last_at": s.last_at });
     object.insert("schedules".to_string(), seen.schedules.iter().map(schedule).collect());
     Value::Object(object)
@@ -74,6 +76,7 @@ fn as_table(site: &Site, seen: &Seen) -> String {
     let alive: Vec<String> = seen.crew.iter().map(|w| format!("{} (pid {})", w.info.index, w.info.pid)).collect();
     let alive = if alive.is_empty() { "none alive".to_string() } else { alive.join(", ") };
     text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
+    text += &crew::remark(site, &seen.crew).map(|text| format!("{text}: {}\n", crew::RENEW)).unwrap_or_default();
     if let Some(order) = &seen.stopped {
         text += &format!("{}: `rowmill start` ends that\n", crew::words(order, zone));
     }
@@ -82,7 +85,8 @@ fn as_table(site: &Site, seen: &Seen) -> String {
         text += &format!("{} is paused since {since} by {by}\n", show::excerpt(job.as_bytes(), 80));
     }
     if let Some(oldest) = seen.oldest_ready {
-        text += &format!("oldest ready task has waited {}\n", show::span(seen.now_ms - oldest));
+        let at_least = if oldest.at_least { "at least " } else { "" };
+        text += &format!("oldest ready task has waited {at_least}{}\n", show::span(seen.now_ms - oldest.since_ms));
     }
     let mut heads = vec!["job"];
     heads.extend(Status::ALL.map(Status::word));

@@ -1,7 +1,7 @@
 //! `tick`: what cron calls.
 
 use super::site::{Site, stop_on_signals};
-use super::{Verdict, children, prune};
+use super::{Verdict, children, crew, prune};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::schedule::{Launch, tick as pass};
@@ -51,6 +51,11 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
     let judged = |lost: &LostClaim| judge(&registry, lost, now_ms);
     let stall = Duration::from_millis(site.config.stall_ms);
     let ticked = pass(store.as_mut(), &site.entries(), workers, now_ms, stall, &judged, &mut start)?;
+    if !ticked.started.is_empty()
+        && let Some(remark) = crew::remark(site, &store.crew()?)
+    {
+        log::warn!("{remark}: {}", crew::RENEW);
+    }
     if !ticked.left_to_another && !ticked.stopped {
         // What could not be swept is swept by the next tick.
         prune::sweep(site, store.as_mut()).unwrap_or_else(|e| log::warn!("old rows are not removed: {e}"));

@@ -3,8 +3,9 @@
 //! Loading refuses what cannot be understood. What can be understood and will still fail later (a schedule for a job
 //! that nobody has, a program that is not installed) stops nobody from loading; it is found here.
 
-use super::page::{Place, Problem, Wrong, nearest};
+use super::page::{Place, Problem, Wrong, nearest, no_group};
 use super::{Config, JobEntry, Lookup, jobs, read, scripts};
+use crate::share::Group;
 use crate::work::exec::User;
 use std::path::Path;
 
@@ -29,6 +30,11 @@ pub fn problems(explicit: Option<&Path>, folder: &Path, env: Lookup<'_>, known: 
         }
     };
     let readable = problems.is_empty();
+    if let Some(group) = &config.group
+        && let Err(why) = Group::find(&group.name)
+    {
+        problems.push(Problem::new(group.place.clone(), no_group(why)));
+    }
     problems.extend(config.jobs.iter().filter_map(|job| taken(job, known, "[[job]]")));
     problems.extend(config.jobs.iter().flat_map(missing_parts));
     // A job that could not be read may be the one that a schedule names: then only what is certain is said.

@@ -20,6 +20,7 @@ pub use start::{Started, init};
 
 use crate::cron::Cron;
 use crate::error::{Error, Result};
+use crate::share::Group;
 use crate::store::Durability;
 use crate::task::Policy;
 use crate::work::exec::Command;
@@ -48,6 +49,9 @@ pub struct Config {
     pub timezone: Tz,
     /// What a commit survives.
     pub durability: Durability,
+    /// The group that shares the installation, as it is named; whether there is such a group, only [`problems`] and
+    /// whoever needs it look.
+    pub group: Option<GroupEntry>,
     /// The folder of the log files. Absolute; it need not exist.
     pub log_dir: PathBuf,
     /// Records below it are left out of the log.
@@ -67,6 +71,22 @@ pub struct Config {
     pub schedules: Vec<ScheduleEntry>,
     /// The variables that every executable gets.
     basic_env: BTreeMap<String, String>,
+}
+
+/// The group that applications and admins share an installation by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupEntry {
+    /// Its name.
+    pub name: String,
+    /// Where it is named.
+    pub place: Place,
+}
+
+impl GroupEntry {
+    /// Looks it up in `/etc/group`; a usage error that names the place when it is not there.
+    pub fn find(&self) -> Result<Group> {
+        Group::find(&self.name).map_err(|why| Problem::new(self.place.clone(), page::no_group(why)).into())
+    }
 }
 
 /// An executable that is a job.

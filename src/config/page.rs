@@ -99,6 +99,11 @@ impl Wrong {
     }
 }
 
+/// A group that is not there.
+pub(super) fn no_group(why: String) -> Wrong {
+    Wrong::new(why).hint("make it (`groupadd`), or mend `group`")
+}
+
 impl From<&Error> for Wrong {
     fn from(error: &Error) -> Wrong {
         Wrong { what: error.to_string(), hint: error.hint_text().map(str::to_string), at: None }

@@ -5,7 +5,7 @@
 
 use super::page::{Page, Problem, Wrong};
 use super::section::Section;
-use super::{Config, FILE_NAME, Lookup, cannot_read, jobs, schedules};
+use super::{Config, FILE_NAME, GroupEntry, Lookup, cannot_read, jobs, schedules};
 use crate::error::{Error, Result};
 use crate::store::Durability;
 use crate::task::parse_span;
@@ -19,6 +19,7 @@ pub(super) const KEYS: &[&str] = &[
     "workers",
     "timezone",
     "durability",
+    "group",
     "log_dir",
     "log_level",
     "scripts_dir",
@@ -84,6 +85,7 @@ fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
         workers: 4,
         timezone: chrono_tz::UTC,
         durability: Durability::Full,
+        group: None,
         log_dir: folder.join("logs"),
         log_level: log::LevelFilter::Info,
         scripts_dir: folder.join("scripts"),
@@ -114,6 +116,13 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
             .hint("full survives a power cut; normal is faster, and may lose the last moments before one")),
     });
     config.durability = durability.map_or(config.durability, Spanned::into_inner);
+    let group = top.parsed("group", "the name of a group in quotes", |text| match text {
+        "" => Err(Wrong::new("`group` is empty").hint("leave it out: then the files are their owner's alone")),
+        _ if text.contains([':', '\n', '/']) => Err(Wrong::new(format!("`{}` is not a group", text.escape_debug()))),
+        _ => Ok(text.to_string()),
+    });
+    config.group =
+        group.map(|group| GroupEntry { place: top.page().place(group.span().start), name: group.into_inner() });
     let levels = "off, error, warn, info, debug or trace";
     let log_level = top.parsed("log_level", levels, |text| {
         text.parse().map_err(|_| Wrong::new(format!("`log_level` must be {levels}, not `{text}`")))

@@ -5,6 +5,7 @@
 
 use super::FILE_NAME;
 use crate::error::{Error, Result};
+use crate::share::{self, Group, Want};
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -24,21 +25,37 @@ pub struct Started {
 
 /// Writes `rowmill.toml` and `scripts/hello` into `dir`, making folders that are missing. Nothing is ever overwritten,
 /// links to nowhere included, so it may be called again. After an error, files that were written before it stay.
-pub fn init(dir: &Path) -> Result<Vec<Started>> {
+///
+/// With a group, the configuration names it, and puts the database into a folder of its own, so that members may replace
+/// that and nothing else; they may enter and read the folders that are made.
+pub fn init(dir: &Path, group: Option<&Group>) -> Result<Vec<Started>> {
     let mut started = Vec::new();
     for (name, mode, text) in FILES {
+        let text = group.map_or_else(|| text.to_string(), |group| with_group(text, &group.name));
         let path = dir.join(name);
         let cannot = |e: std::io::Error| {
             let hint = "name a folder that this user may write to: rowmill init DIR";
             Error::failed(format!("cannot write {}: {e}", path.display())).hint(hint)
         };
         if let Some(parent) = path.parent() {
+            let missing = !parent.exists();
             fs::create_dir_all(parent).map_err(cannot)?;
+            if let Some(group) = group.filter(|_| missing) {
+                let want = Want { owner: None, group: Some(group.gid), mode: 0o750 };
+                share::give(parent, want).map_err(|e| cannot(e.into()))?;
+            }
         }
-        let written = write_new(&path, mode, text).map_err(cannot)?;
+        let written = write_new(&path, mode, &text).map_err(cannot)?;
         started.push(Started { path, written });
     }
     Ok(started)
+}
+
+/// The text of the configuration with a group in force; any other text stays as it is.
+fn with_group(text: &str, group: &str) -> String {
+    let database = (r#"#database = "rowmill.db""#, r#"database = "queue/rowmill.db""#);
+    let named = format!("group = {}", toml::Value::from(group));
+    text.replace(database.0, database.1).replace(r#"#group = "www-data""#, &named)
 }
 
 fn write_new(path: &Path, mode: u32, text: &str) -> std::io::Result<bool> {
@@ -81,7 +98,7 @@ mod tests {
     fn what_is_written_is_a_configuration_without_problems() {
         let dir = TempDir::new().unwrap();
         let new = dir.path().join("new/place");
-        let started = init(&new).unwrap();
+        let started = init(&new, None).unwrap();
         let wanted = ["rowmill.toml", "scripts/hello"].map(|name| Started { path: new.join(name), written: true });
         assert_eq!(started, wanted);
         let config = Config::load(None, &new, &no_env).unwrap();
@@ -95,19 +112,35 @@ mod tests {
     fn the_keys_in_comments_show_the_defaults_and_are_all_understood() {
         let dir = TempDir::new().unwrap();
         let defaults = Config::load(None, dir.path(), &no_env).unwrap();
-        init(dir.path()).unwrap();
+        init(dir.path(), None).unwrap();
         let file = dir.path().join(FILE_NAME);
         fs::write(&file, uncommented(&fs::read_to_string(&file).unwrap())).unwrap();
         let mut config = Config::load(None, dir.path(), &no_env).unwrap();
         let jobs = std::mem::take(&mut config.jobs);
         let schedules = std::mem::take(&mut config.schedules);
         config.file = None;
+        assert_eq!(config.group.take().map(|group| group.name).as_deref(), Some("www-data"));
         assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
         let [short, long] = &jobs[..] else { panic!("{jobs:?}") };
         assert_eq!(short.policy, long.policy, "the long example shows the defaults");
         assert_eq!((short.name.as_str(), long.name.as_str()), ("thumbnail", "report"));
         let [schedule] = &schedules[..] else { panic!("{schedules:?}") };
         assert_eq!((schedule.job.as_str(), schedule.param.as_str()), ("hello", r#"{"who":"world"}"#));
+    }
+
+    #[test]
+    fn a_group_is_written_down_with_a_folder_for_the_database() {
+        let dir = TempDir::new().unwrap();
+        let gid = rustix::process::getegid();
+        let group = Group::find(&share::group_name(gid.as_raw())).unwrap();
+        let new = dir.path().join("shop");
+        init(&new, Some(&group)).unwrap();
+        let config = Config::load(None, &new, &no_env).unwrap();
+        assert_eq!(config.group.map(|group| group.name), Some(group.name));
+        assert_eq!(config.database, new.join("queue/rowmill.db"));
+        for folder in [new.clone(), new.join("scripts")] {
+            assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o7777, 0o750);
+        }
     }
 
     #[test]
@@ -125,19 +158,19 @@ mod tests {
         fs::write(dir.path().join(FILE_NAME), "workers = 2").unwrap();
         fs::create_dir(dir.path().join("scripts")).unwrap();
         std::os::unix::fs::symlink("../outside", dir.path().join("scripts/hello")).unwrap();
-        let started = init(dir.path()).unwrap();
+        let started = init(dir.path(), None).unwrap();
         assert!(started.iter().all(|s| !s.written), "{started:?}");
         assert_eq!(fs::read_to_string(dir.path().join(FILE_NAME)).unwrap(), "workers = 2");
         assert!(!dir.path().join("outside").exists());
         fs::write(dir.path().join("file"), "").unwrap();
-        let e = init(&dir.path().join("file")).unwrap_err();
+        let e = init(&dir.path().join("file"), None).unwrap_err();
         assert!(e.to_string().contains("cannot write") && e.hint_text().is_some(), "{e}");
     }
 
     #[test]
     fn the_sample_job_runs() {
         let dir = TempDir::new().unwrap();
-        init(dir.path()).unwrap();
+        init(dir.path(), None).unwrap();
         let script = dir.path().join("scripts/hello");
         assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o777, 0o755);
         // Run by a shell: a file that was just written may still be open for writing in a child of another test.

@@ -6,15 +6,17 @@
 
 use super::stamp::Stamp;
 use crate::clock::Millis;
+use crate::share;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
+use rustix::fs::OFlags;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// The name of the link to today's file.
-const LINK: &str = "rowmill.log";
+pub(super) const LINK: &str = "rowmill.log";
 
 /// After so long the path is looked at again: a file that was moved away still counts as linked.
 const LOOK_EVERY_MS: Millis = 1000;
@@ -89,13 +91,27 @@ impl DayFile {
 
 fn open(dir: &Path, name: &str) -> io::Result<File> {
     let path = dir.join(name);
-    let open = || OpenOptions::new().append(true).create(true).mode(0o640).open(&path);
+    let open = || {
+        if let Some(want) = share::inherited(dir, share::LOG_FILE, share::LOG_FILE)? {
+            let flags = OFlags::WRONLY | OFlags::APPEND;
+            return share::open_or_make(&path, flags, want).map(File::from).map_err(io::Error::from);
+        }
+        OpenOptions::new().append(true).create(true).mode(0o640).open(&path)
+    };
     match open() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o750).create(dir)?;
+            make_folder(dir)?;
             open()
         }
         done => done,
+    }
+}
+
+/// Makes the folder, and those above it that are missing.
+fn make_folder(dir: &Path) -> io::Result<()> {
+    match dir.parent().map(|above| share::inherited(above, share::LOG_FOLDER, 0o750)) {
+        Some(Ok(Some(want))) => Ok(share::make_folder(dir, want)?),
+        _ => DirBuilder::new().recursive(true).mode(0o750).create(dir),
     }
 }
 

@@ -10,10 +10,12 @@ mod facade;
 mod line;
 mod old;
 pub mod read;
+mod sharing;
 mod stamp;
 
 pub use line::Lines;
 pub use old::remove_old;
+pub use sharing::{Files, files, share};
 
 use crate::clock::{Clock, Millis};
 use crate::error::{Error, Result};
@@ -85,7 +87,7 @@ impl Journal {
         {
             let path = day.path(now_ms);
             return Err(Error::failed(format!("the log {} cannot be opened: {e}", path.display()))
-                .hint("name a log folder that this user can write, or log to standard error"));
+                .hint("name a log folder that this user can write, or log to standard error (--log stderr)"));
         }
         Ok(Arc::new(Journal::onto(Sink::Day(day), settings, clock)))
     }

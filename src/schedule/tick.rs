@@ -12,6 +12,8 @@ use std::time::Duration;
 const PROMOTE: (usize, usize) = (500, 20);
 /// Outcomes that one transaction folds, and how many such transactions a tick does at most.
 const FOLD: (usize, usize) = (2_000, 5);
+/// New rows that one transaction counts, and how many transactions one tick makes of that.
+const COUNT: (usize, usize) = (2_000, 50);
 /// A tick folds only what workers have left lying for this long.
 const FOLD_AFTER: Duration = Duration::from_secs(5);
 
@@ -97,6 +99,11 @@ fn keep_house(
             if store.fold(FOLD.0)?.is_none_or(|folded| folded == 0) {
                 break;
             }
+        }
+    }
+    for _ in 0..COUNT.1 {
+        if store.count(COUNT.0)? < COUNT.0 {
+            break;
         }
     }
     Ok(())

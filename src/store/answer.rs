@@ -46,6 +46,9 @@ pub enum Verdict {
     Cancelled,
     /// The row was deleted, or is settled already: nothing was written.
     Gone,
+    /// It was to be parked because nobody knows its job, and a living worker does: nothing was written, and the row is
+    /// ready for that one.
+    Known,
     /// Its company failed for this reason: nothing of this task was written, and the right or claim is still good. To be
     /// settled again, as a failed attempt.
     Refused(String),

@@ -137,6 +137,8 @@ pub struct Hand {
     pub process: Option<OwnedFd>,
     /// The task that it has claimed because it runs long.
     pub claimed: Option<Claimed>,
+    /// The names of the jobs that it knows; none while it is just starting.
+    pub jobs: Vec<String>,
 }
 
 /// A running task.

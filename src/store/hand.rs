@@ -8,11 +8,10 @@ use crate::task::{Delivery, Ending, Partition, Policy, Right, Settlement, Task, 
 use rustix::fs::{FlockOperation, flock};
 use std::any::Any;
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +50,9 @@ pub trait Note: fmt::Debug + Send + Sync {
 
     /// No task runs.
     fn ends(&self);
+
+    /// The effects of a task begin, while another task may run; with `None` they are over.
+    fn settles(&self, task: Option<i64>);
 
     /// Whether others wait for the partition.
     fn is_wanted(&self) -> bool;
@@ -117,14 +119,7 @@ impl Body {
     /// `None` where the backend needs none.
     pub fn open(&self) -> Result<Option<OwnedFd>> {
         let Some(path) = &self.0 else { return Ok(None) };
-        let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-        let mut file = match (open(), path.parent()) {
-            (Err(e), Some(folder)) if e.kind() == ErrorKind::NotFound => {
-                crate::store::sqlite::make_folder(folder)?;
-                open()?
-            }
-            (opened, _) => opened?,
-        };
+        let mut file = File::from(crate::store::sqlite::open_lock(path)?);
         if file.metadata()?.len() == 0 {
             // Its name, for whoever finds it after the folder was deleted or moved.
             file.write_all(path.as_os_str().as_bytes())?;
@@ -177,4 +172,13 @@ pub struct Batch {
     pub orphans: Vec<Right>,
     /// Tasks of paused jobs: to be parked, not run.
     pub paused: Vec<Right>,
+    /// How many rows were passed over on the way, of the jobs that [`fetch_past`](crate::store::Store::fetch_past) was told.
+    pub passed: usize,
+}
+
+/// A place in a partition's order of work: everything before it, behind the first rows, is of jobs that are passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub(crate) priority: i64,
+    pub(crate) id: i64,
 }

@@ -16,19 +16,17 @@ pub trait Look {
     /// The living workers of this host, by index.
     fn workers(&mut self) -> Result<Vec<WorkerInfo>>;
 
-    /// Tasks by job and status. Exact at every instant. Reads every row.
+    /// Tasks by job and status. Exact at every instant. Reads a row for each job, and those tasks that were inserted since
+    /// somebody counted ([`Store::count`](super::Store::count)): whoever folds does.
     fn counts(&mut self) -> Result<Counts>;
 
-    /// How many tasks are ready. Reads the order of work only.
-    fn ready_count(&mut self) -> Result<u64>;
+    /// The oldest ready task. Reads one key of each priority in each partition, and gives up after 5,000 of them.
+    fn oldest_ready(&mut self) -> Result<Option<Waiting>>;
 
-    /// Since when the oldest ready task waits, in UTC milliseconds.
-    fn oldest_ready(&mut self) -> Result<Option<Millis>>;
-
-    /// How many tasks became dead at or after `since_ms`, and how many are parked now.
-    fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
-
-    /// Tasks, newest first.
+    /// Tasks, newest first. Those that are running, parked, dead or cancelled are found by their index, ready and delayed
+    /// ones by their keys while these are no more than 100,000. Otherwise rows are read from the newest on until `limit`,
+    /// or as many as there are by [`counts`](Look::counts), are found. With `since_ms`, none is read that was inserted
+    /// more than an hour before: what an application inserted while its clock was further behind may be missed.
     fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>>;
 
     /// One task.
@@ -50,6 +48,15 @@ impl Counts {
     pub fn total(&self, status: Status) -> u64 {
         self.jobs.values().filter_map(|of| of.get(&status)).sum()
     }
+}
+
+/// The ready task that has waited longest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Since when, in UTC milliseconds.
+    pub since_ms: Millis,
+    /// Whether there were too many priorities to look at all of them: another one may have waited longer then.
+    pub at_least: bool,
 }
 
 /// Which tasks to list.

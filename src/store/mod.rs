@@ -14,8 +14,8 @@ pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
 pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
-pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Note, Watchman};
-pub use look::{Counts, Filter, Look, Row, Schedule, WorkerInfo};
+pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Mark, Note, Watchman};
+pub use look::{Counts, Filter, Look, Row, Schedule, Waiting, WorkerInfo};
 pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};
 
 use crate::clock::Millis;
@@ -61,6 +61,18 @@ pub trait Store: Look + Operate + Govern + Send {
     ///
     /// Safe to repeat: yes, because the lock is given back when it is dropped.
     fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>>;
+
+    /// Writes down which jobs a worker knows, so that others leave rows of these to it. Until then it knows none.
+    ///
+    /// Safe to repeat: yes, because the list is replaced.
+    fn know(&mut self, badge: &Badge, jobs: &[&str]) -> Result<()>;
+
+    /// Who of the living workers knows a job: `None` when nobody does; else those that are free to come for a row, not
+    /// bound by a long task, as bits of their indexes mod 64. A read, and a look at the locks of those that know it.
+    fn knowers(&mut self, job: &str) -> Result<Option<u64>>;
+
+    /// Whether the worker process that held a partition last knows one of `jobs`. A read.
+    fn was_known(&mut self, partition: Partition, jobs: &[String]) -> Result<bool>;
 
     /// Ends a worker in good order; what its executables have left behind is killed. Without it, the next look finds the
     /// worker dead, which costs nothing but the look.
@@ -133,10 +145,21 @@ pub trait Store: Look + Operate + Govern + Send {
     /// earlier batch are unsettled.
     fn fetch(&mut self, hold: &Hold, limit: usize) -> Result<Batch>;
 
+    /// The same, passing over rows of `jobs`, which this worker does not know and living ones do. It begins at the top each
+    /// time; where more than 250 such rows stand there, it goes on from `mark`, behind the others of them, and moves
+    /// that on. A mark that is `None` has everything read anew. What lies behind more than 100,000 such rows is not seen.
+    ///
+    /// Safe to repeat: yes, as for [`fetch`](Self::fetch).
+    fn fetch_past(&mut self, hold: &Hold, limit: usize, jobs: &[String], mark: &mut Option<Mark>) -> Result<Batch>;
+
+    /// Whether a partition, held or not, has other rows than those that [`fetch_past`](Self::fetch_past) passes over.
+    fn has_others(&mut self, partition: Partition, jobs: &[String], mark: &mut Option<Mark>) -> Result<bool>;
+
     /// Settles finished tasks in one transaction that first checks the hold's epoch. A key leaves the order and its
     /// outcome is recorded together, or neither. A row that an application changed meanwhile is settled as it now
     /// stands; one that it cancelled or deleted stays so. The company of a done task is brought in by the same
-    /// transaction, or the task is refused and its neighbours settle.
+    /// transaction, or the task is refused and its neighbours settle. A task is parked as one whose job nobody knows only if
+    /// no living worker has it in its list, as the same transaction sees it; else it stays ready.
     ///
     /// Safe to repeat: yes after an error, because then nothing was written; the settlements are handed back in that
     /// case by being borrowed.
@@ -153,6 +176,13 @@ pub trait Store: Look + Operate + Govern + Send {
     ///
     /// Safe to repeat: yes, because an outcome leaves the fresh ones in the transaction that folds it.
     fn fold(&mut self, limit: usize) -> Result<Option<usize>>;
+
+    /// Counts the next `limit` rows that were inserted since this was done last, in one transaction; answers how many: 0, for
+    /// the cost of two reads, while there are fewer. It only makes [`counts`](Look::counts) cheap: these are exact without it, but read
+    /// every row that is not counted.
+    ///
+    /// Safe to repeat: yes, because the id up to which rows are counted moves in the same transaction.
+    fn count(&mut self, limit: usize) -> Result<usize>;
 
     /// Somebody who looks after the other workers of this host, in a thread of his own; `own` is left out.
     fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman>;

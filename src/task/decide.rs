@@ -49,6 +49,9 @@ impl Outcome {
 /// The word of [`Cause::WorkerDied`]. An unsettled row that carries it is a suspect: it runs carefully.
 pub const WORKER_DIED: &str = "worker_died";
 
+/// The cause of a row that is parked because no worker knows its job.
+pub const UNKNOWN_JOB: &str = "unknown_job";
+
 /// Why an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -144,7 +147,7 @@ pub enum Ending {
     Answered(Outcome),
     /// It failed.
     Failed(Cause),
-    /// No worker here knows the job.
+    /// This worker does not know the job. Where a living one does, the store writes nothing.
     UnknownJob,
     /// The param does not decode.
     Undecodable(String),
@@ -236,7 +239,7 @@ pub fn decide(task: &Task, ending: Ending, policy: &Policy, now_ms: Millis) -> S
         Ending::Answered(Outcome::Retry { reason }) => retry(task, attempt, Cause::Error(reason), policy, now_ms),
         Ending::Failed(cause) => retry(task, attempt, cause, policy, now_ms),
         Ending::UnknownJob => Settlement::Parked {
-            cause: "unknown_job",
+            cause: UNKNOWN_JOB,
             reason: format!("no worker knows the job `{}`; the row is kept until one does", task.job),
         },
         Ending::Undecodable(reason) => Settlement::Parked { cause: "undecodable", reason },

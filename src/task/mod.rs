@@ -15,7 +15,7 @@ mod span;
 pub use codec::{Codec, decode};
 pub use company::{Company, Effect, JobError, Tx, Value};
 pub(crate) use company::{Statements, panic_text};
-pub use decide::{Cause, Ending, Outcome, Settlement, WORKER_DIED, decide};
+pub use decide::{Cause, Ending, Outcome, Settlement, UNKNOWN_JOB, WORKER_DIED, decide};
 pub use partition::{Generation, Partition, Plan};
 pub use policy::{Backoff, Delivery, Policy};
 pub use size::{parse_size, size_text};

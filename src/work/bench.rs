@@ -5,6 +5,7 @@ use super::job::Handler;
 use super::report;
 use super::runner::{Runner, Tools};
 use super::stop::{Level, Stop};
+use super::strange::Strange;
 use crate::clock::{Watch, world};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Badge, Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict};
@@ -34,6 +35,8 @@ pub(super) struct Bench {
     pub(super) died: u64,
     /// Whether follow-ups of a task that it settled wait to be inserted.
     pub(super) spreads: bool,
+    /// Jobs that only others know.
+    pub(super) strange: Strange,
 }
 
 /// How a claimed task ended for its worker.

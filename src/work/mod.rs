@@ -15,6 +15,7 @@ mod report;
 mod runner;
 mod slice;
 mod stop;
+mod strange;
 mod trial;
 mod watch;
 mod worker;

@@ -17,6 +17,8 @@ pub(super) fn add(lines: &mut Lines, now_ms: i64, id: i64, job: &str, verdict: &
     match (verdict, &ended.settlement) {
         // It is settled again, and reported then.
         (Verdict::Refused(_), _) => {}
+        // It was not run, and somebody else does.
+        (Verdict::Known, _) => {}
         (Verdict::Cancelled, _) => add(Level::Warn, format_args!("ran, but was cancelled meanwhile run_ms={run_ms}")),
         (Verdict::Gone, _) => add(Level::Warn, format_args!("ran, but its row is gone run_ms={run_ms}")),
         (_, Settlement::Done { .. }) => add(Level::Info, format_args!("done run_ms={run_ms}")),

@@ -35,6 +35,8 @@ pub(super) enum Slice {
     Settled(usize),
     /// That many were settled, and one task is claimed and runs on: the partition is not needed any more.
     Claimed(usize, Claim),
+    /// That many were settled, and the partition is to be given up: it has rows of jobs that only others know.
+    Left(usize),
     /// The partition has a new holder.
     Lost,
     /// The batch was broken off, and a job does not let go.
@@ -44,7 +46,7 @@ pub(super) enum Slice {
 impl Bench {
     /// Works on one batch of the held partition.
     pub(super) fn slice(&mut self, store: &mut dyn Store, hold: &Hold, badge: &Badge) -> Result<Slice> {
-        let mut batch = store.fetch(hold, self.rows.clamp(8, BATCH_ROWS))?;
+        let mut batch = self.strange.fetch(store, hold, self.rows.clamp(8, BATCH_ROWS))?;
         loop {
             if !batch.paused.is_empty() {
                 let Some(parked) = self.insist(batch.paused.len(), |_| store.park_paused(hold, &batch.paused))? else {
@@ -56,13 +58,13 @@ impl Bench {
                 break;
             }
             if batch.orphans.is_empty() && batch.paused.is_empty() {
-                return Ok(Slice::Settled(0));
+                return Ok(self.strange.judge(hold.partition(), 0));
             }
             // Behind keys without rows, and rows of paused jobs, there may be others.
             if !self.settle(store, hold, Vec::new(), &batch.orphans)? {
                 return Ok(Slice::Lost);
             }
-            batch = store.fetch(hold, BATCH_ROWS)?;
+            batch = self.strange.fetch(store, hold, BATCH_ROWS)?;
         }
         let mut tasks = batch.tasks;
         if self.begins_claimed(&tasks[0].0) {
@@ -95,7 +97,7 @@ impl Bench {
             }
             if over {
                 self.rows = if settled == run.wanted { run.wanted * 2 } else { settled * 2 };
-                return Ok(Slice::Settled(settled));
+                return Ok(self.strange.judge(run.hold.partition(), settled));
             }
             if !self.runner.is_alive() {
                 return Err(Error::failed("the runner's thread has ended"));
@@ -177,7 +179,9 @@ impl Bench {
     /// Whether a task is claimed before it begins: a suspect, and what runs at most once.
     fn begins_claimed(&self, task: &Task) -> bool {
         let once = || self.policy_of(&task.job).delivery == Delivery::AtMostOnce;
-        task.careful || (self.tools.registry.some_run_once() && once())
+        // Of a job that is not known here nothing runs.
+        (task.careful && self.tools.registry.get(&task.job).is_some())
+            || (self.tools.registry.some_run_once() && once())
     }
 
     /// Claims a task, then begins it.
@@ -259,6 +263,9 @@ impl Bench {
                     if verdicts.is_empty() { verdicts = some } else { verdicts.extend(some) }
                 }
             }
+        }
+        for (task, _) in tasks.iter().zip(&verdicts).filter(|(_, verdict)| **verdict == Verdict::Known) {
+            self.strange.meet(store, &task.job)?;
         }
         if !verdicts.iter().any(|verdict| matches!(verdict, Verdict::Refused(_))) {
             return Ok(true);

@@ -1,5 +1,7 @@
 //! The loop of one worker, and when it ends.
 
+mod round;
+
 use super::bench::{Bench, Claimed};
 use super::homes::Homes;
 use super::job::Registry;
@@ -7,6 +9,7 @@ use super::options::{Mode, Options, Summary};
 use super::runner::{Runner, Tools};
 use super::slice::Slice;
 use super::stop::{Level, Stop};
+use super::strange::Strange;
 use super::watch;
 use crate::clock::{Clock, Watch, world};
 use crate::error::{Kind, Result};
@@ -20,6 +23,8 @@ use std::time::Duration;
 const PROMOTE_ROWS: usize = 500;
 /// Outcomes that one transaction folds.
 const FOLD_ROWS: usize = 4_000;
+/// New rows that one transaction counts.
+const COUNT_ROWS: usize = 2_000;
 /// Under load, outcomes are folded this long after the last time.
 const FOLD_AFTER: Duration = Duration::from_secs(1);
 /// Follow-ups that wait are looked for this often, besides when nothing else is to be done.
@@ -74,7 +79,8 @@ pub fn work(
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
     let (grace, workers) = (options.grace, homes.workers());
-    let bench = Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false };
+    let bench =
+        Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false, strange: Strange::default() };
     let mut worker = Worker {
         store,
         options,
@@ -92,7 +98,7 @@ pub fn work(
         looked: Watch::start(),
     };
     let known: Vec<&str> = registry.names().collect();
-    let released = worker.patiently(|w| w.store.release_known(&known))?.unwrap_or(0);
+    let released = worker.make_known(&known)?;
     if released > 0 {
         log::info!("{released} parked tasks are ready again: their job is known now");
     }
@@ -113,6 +119,19 @@ pub fn work(
 }
 
 impl Worker<'_> {
+    /// Writes down which jobs it knows, and after that, so that nobody parks them again, makes tasks of these ready that
+    /// were parked because nobody did. Answers how many. Tried until it is done: others would go on parking them.
+    fn make_known(&mut self, jobs: &[&str]) -> Result<usize> {
+        while self.bench.stop.level() == Level::GoOn {
+            let written =
+                self.patiently(|w| w.store.know(&w.badge, jobs).and_then(|()| w.store.release_known(jobs)))?;
+            if let Some(released) = written {
+                return Ok(released);
+            }
+        }
+        Ok(0)
+    }
+
     /// The loop. Answers how it ends when a job does not let go.
     fn run(&mut self) -> Result<Option<Summary>> {
         let mut idle = Watch::start();
@@ -189,6 +208,7 @@ impl Worker<'_> {
             self.store.ring(&waiting, self.homes.workers());
         }
         self.fold_when_due()?;
+        self.bench.strange.ask(self.store)?;
         if self.bench.spreads || self.looked.left_of(SPREAD_AFTER).is_zero() {
             self.spread()?;
         }
@@ -203,13 +223,16 @@ impl Worker<'_> {
         if self.bench.stop.level() != Level::GoOn {
             return Ok(Step::Worked);
         }
-        let waiting = self.store.waiting()?;
+        let (waiting, away) = self.waiting()?;
         let candidates = self.in_turn(waiting)?;
-        if candidates.is_empty() {
+        if candidates.is_empty() && !away {
             return Ok(if self.spread()? { Step::Worked } else { Step::AllDone });
         }
         let mut at_others = Vec::new();
         for partition in candidates {
+            if !self.is_work(partition)? {
+                continue;
+            }
             match self.take(partition)? {
                 Some(hold) => {
                     if let Some(step) = self.work_on(hold)? {
@@ -224,23 +247,6 @@ impl Worker<'_> {
             self.store.ring(&at_others, self.homes.workers());
         }
         Ok(Step::OthersWork)
-    }
-
-    /// The partitions that have work, in the order in which they are tried: its own first, then those of others after the
-    /// one that was taken last, so that each gets its turn. When its own have had theirs, one that nobody holds comes before.
-    fn in_turn(&mut self, waiting: Vec<Partition>) -> Result<Vec<Partition>> {
-        let (own, mut others) = self.homes.order(waiting, self.last);
-        let after = others.partition_point(|p| Some(*p) <= self.taken_last);
-        others.rotate_left(after);
-        if self.home_since.take().is_some_and(|since| since.left_of(HOME_TURN).is_zero()) {
-            for at in 0..others.len() {
-                if !self.store.is_held(others[at])? {
-                    let free = others.remove(at);
-                    return Ok(std::iter::once(free).chain(own).chain(others).collect());
-                }
-            }
-        }
-        Ok(own.into_iter().chain(others).collect())
     }
 
     /// Takes note of an N that has changed, and of an order to stop, which counts even where no signal can be sent.
@@ -258,14 +264,6 @@ impl Worker<'_> {
             log::info!("there are {workers} workers now");
         }
         Ok(())
-    }
-
-    /// Holds a partition, giving another one back first: whoever holds two while it runs a task starves one of them.
-    fn take(&mut self, partition: Partition) -> Result<Option<Hold>> {
-        self.held = None;
-        self.last = Some(partition);
-        let (bench, now_ms) = (&self.bench, self.clock.now_ms());
-        self.store.hold(partition, &self.badge, now_ms, &|task| bench.blame(task))
     }
 
     /// Works on a held partition for a slice; `None` when it had nothing ready. A home that is done stays held.
@@ -288,6 +286,12 @@ impl Worker<'_> {
                 return Ok(None);
             }
             Slice::Settled(count) => self.settled += count as u64,
+            Slice::Left(count) => {
+                self.settled += count as u64;
+                (self.busy_since, self.home_since) = (None, None);
+                self.give_up(hold);
+                return Ok((count > 0).then_some(Step::Worked));
+            }
             Slice::Claimed(count, claim) => {
                 self.settled += count as u64 + 1;
                 self.let_go(hold, false);
@@ -309,18 +313,6 @@ impl Worker<'_> {
         Ok(Some(Step::Worked))
     }
 
-    /// Gives a partition back (or keeps it, idle), and tells who is at home there and who has waited for it.
-    fn let_go(&mut self, hold: Hold, keep: bool) {
-        let (partition, wanted) = (hold.partition(), hold.note().take_wanted());
-        if keep {
-            self.held = Some(hold);
-            return;
-        }
-        drop(hold);
-        self.store.ring(&[partition], self.homes.workers());
-        self.store.ring_wanted(wanted, self.homes.workers());
-    }
-
     /// The lookout must not be busy: others would sleep through commits for up to a second.
     fn look_after_lookout(&mut self) {
         let busy = *self.busy_since.get_or_insert_with(Watch::start);
@@ -332,6 +324,7 @@ impl Worker<'_> {
     fn fold_when_due(&mut self) -> Result<()> {
         if self.folding || self.store.since_fold()?.is_none_or(|past| past > FOLD_AFTER) {
             self.folding = self.store.fold(FOLD_ROWS)?.is_some_and(|folded| folded >= FOLD_ROWS / 2);
+            self.folding |= self.store.count(COUNT_ROWS)? == COUNT_ROWS;
         }
         Ok(())
     }
@@ -347,6 +340,7 @@ impl Worker<'_> {
 
     fn fold_all(&mut self) -> Result<()> {
         while self.bench.stop.level() != Level::BreakOff && self.store.fold(FOLD_ROWS)?.is_some_and(|n| n > 0) {}
+        while self.bench.stop.level() != Level::BreakOff && self.store.count(COUNT_ROWS)? > 0 {}
         Ok(())
     }
 

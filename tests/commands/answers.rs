@@ -61,6 +61,7 @@ fn status_has_the_counts_the_workers_and_what_comes() {
             "done",
             "jobs",
             "oldest_ready_at",
+            "oldest_ready_at_least",
             "parked",
             "partitions",
             "paused",
@@ -86,7 +87,7 @@ fn status_has_the_counts_the_workers_and_what_comes() {
     let workers = here.await_workers(3);
     let status = here.json(&["status"]);
     for worker in status["workers"].as_array().unwrap() {
-        assert_eq!(keys(worker), ["index", "job", "pid", "resident_kb", "running_since", "started_at", "task"]);
+        assert_eq!(keys(worker), ["index", "job", "jobs", "pid", "resident_kb", "running_since", "started_at", "task"]);
         assert!(worker["started_at"].as_i64().unwrap() > 1_700_000_000_000, "{worker}");
     }
     assert_eq!(workers.len(), 3);

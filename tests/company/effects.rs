@@ -68,6 +68,23 @@ fn an_effect_that_fails_is_a_failed_attempt_of_its_task_alone() {
 }
 
 #[test]
+fn an_effect_that_kills_its_worker_is_dead_after_its_attempts_and_charges_nobody_else() {
+    let here = installed("workers = 1\n");
+    here.insert(3, "note", "1");
+    here.sql().execute("INSERT INTO queue (job, max_attempts) VALUES ('crash', 2)", []).unwrap();
+    here.insert(3, "note", "2");
+    // One death finds it out, and two more are its attempts.
+    for _ in 0..3 {
+        let said = here.run(&["work", "--index", "0", "--drain"]);
+        assert_eq!(said.code, None, "it ends by a signal: {said:?}");
+    }
+    here.run(&["drain"]);
+    assert_eq!(here.truth(), statuses([("dead", 1), ("done", 6)]), "{}", here.log());
+    assert_eq!(here.count("job = 'crash' AND attempt = 2 AND cause = 'worker_died'"), 1);
+    assert_eq!((notes(&here), here.count("job = 'note' AND attempt = 1")), ((6, 6), 6));
+}
+
+#[test]
 fn effects_and_follow_ups_happen_exactly_once_under_thirty_kills() {
     const FAN: i64 = 2_300;
     let here = installed("workers = 4\n");

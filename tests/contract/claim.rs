@@ -18,6 +18,7 @@ on_every_backend!(
     a_task_that_is_changed_before_its_claim_is_claimed_as_it_stands,
     the_claim_of_a_dead_worker_is_settled_once,
     a_power_cut_charges_no_claim,
+    a_suspect_that_is_put_back_stays_one,
 );
 
 /// A claimed task in the hands of worker 3, whose badge must be kept while it is to live.
@@ -177,6 +178,33 @@ fn the_claim_of_a_dead_worker_is_settled_once(s: &mut Scene) {
     assert_eq!(s.store.settle_claim(&claim, &ended(done())).unwrap(), None, "a late finisher settles nothing");
     assert_eq!(s.raw(id), after);
     assert!(other.lost_claims().unwrap().is_empty());
+}
+
+fn a_suspect_that_is_put_back_stays_one(s: &mut Scene) {
+    let careful = |s: &mut Scene| {
+        let mut other = s.another();
+        let badge = patiently(|| other.enlist(2, 5).unwrap());
+        let hold = patiently(|| other.hold(HOME, &badge, 5, &|_| panic!("nobody died")).unwrap());
+        let (task, _) = other.fetch(&hold, 1).unwrap().tasks.remove(0);
+        (task.careful, task.attempts_charged)
+    };
+    let died = |s: &mut Scene| {
+        let (id, verdict) = meanwhile(s, "", suspect());
+        assert_eq!((verdict, s.status(id)), (Verdict::Written, "ready"));
+        id
+    };
+    let id = died(s);
+    assert_eq!(careful(s), (true, 1));
+    // It is claimed again, and broken off by a stop, or its machine goes down.
+    let badge = patiently(|| s.store.enlist(3, 5).unwrap());
+    let hold = patiently(|| s.store.hold(HOME, &badge, 5, &|_| panic!("nobody died")).unwrap());
+    let (task, right) = s.store.fetch(&hold, 1).unwrap().tasks.remove(0);
+    let claiming = s.store.claim(&hold, &badge, &right, task.attempts_charged, RAN.0, Delivery::AtLeastOnce).unwrap();
+    let Claiming::Claimed(claim) = claiming else { panic!("nobody else holds it") };
+    assert_eq!(s.store.task(id).unwrap().unwrap().attempt, 2);
+    s.store.settle_claim(&claim, &ended(Settlement::Untouched)).unwrap().unwrap();
+    drop((hold, badge));
+    assert_eq!(careful(s), (true, 1), "its death is not forgotten");
 }
 
 fn a_power_cut_charges_no_claim(s: &mut Scene) {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The rooms by level. On level 0 and nowhere else a room may also name those that stand before it.
 const LEVELS: [&[&str]; 5] = [
-    &["error", "clock", "log"],
+    &["error", "clock", "share", "log"],
     &["task", "cron", "rule"],
     &["store"],
     &["work", "schedule", "intake"],
@@ -28,6 +28,7 @@ const IMPURE: &[&str] = &[
     "std::env",
     "std::thread",
     "crate::log",
+    "crate::share",
     "log",
     "crate::clock::Clock",
     "crate::clock::Watch",

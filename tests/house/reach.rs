@@ -2,7 +2,8 @@
 //! that it is missing.
 //!
 //! Targets are what Cargo finds by itself (`src/lib.rs`, `tests/*.rs`, `tests/*/main.rs`, the same under `benches` and
-//! `examples`) and the paths in `Cargo.toml`. From each target `mod name;` leads on.
+//! `examples`; `src/main.rs` of a package within a folder of its own) and the paths in `Cargo.toml`. From each target
+//! `mod name;` leads on.
 
 use super::source::File;
 use super::tokens::{self, inside, is_punct, is_word};
@@ -21,6 +22,8 @@ pub(crate) fn unreached(files: &[File], manifest: &str) -> Vec<String> {
     }
     let mut waiting: Vec<String> = rust.keys().filter(|path| is_target(path)).map(ToString::to_string).collect();
     waiting.extend(declared_targets(&manifest));
+    let packages = files.iter().filter_map(|file| file.path.strip_suffix("/Cargo.toml"));
+    waiting.extend(packages.map(|folder| format!("{folder}/src/main.rs")));
     let roots: BTreeSet<String> = waiting.iter().cloned().collect();
     let mut reached = BTreeSet::new();
     while let Some(path) = waiting.pop() {
@@ -31,6 +34,21 @@ pub(crate) fn unreached(files: &[File], manifest: &str) -> Vec<String> {
     }
     let lost = rust.values().filter(|file| !reached.contains(&file.path));
     findings.extend(lost.map(|file| file.finding(1, "no target leads to this file, so nothing in it is run")));
+    findings
+}
+
+/// Names of tests in a page that no test has. What stands there in backquotes and has two underscores or more is one.
+pub(crate) fn missing_tests(page: &File, files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (text, line) in page.text.lines().zip(1..) {
+        let names = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 1);
+        let is_there = |name: &&str| {
+            let head = format!("fn {name}(");
+            files.iter().any(|file| file.is_rust() && file.text.contains(&head))
+        };
+        let missing = names.filter(|name| !is_there(name));
+        findings.extend(missing.map(|name| page.finding(line, format_args!("there is no test `{name}`"))));
+    }
     findings
 }
 
@@ -65,7 +83,7 @@ fn children(file: &File, is_root: bool) -> Vec<String> {
                 let name = run[i + 1].to_string();
                 let inner: String = module.iter().map(|m| format!("{m}/")).collect();
                 match given.take() {
-                    Some(path) => found.push(format!("{folder}/{path}")),
+                    Some(path) => found.push(plain(&format!("{folder}/{path}"))),
                     None => found.extend(["", "/mod"].map(|end| format!("{home}/{inner}{name}{end}.rs"))),
                 }
             } else if is_punct(Some(token), ';') {
@@ -74,6 +92,18 @@ fn children(file: &File, is_root: bool) -> Vec<String> {
         }
     });
     found
+}
+
+/// The path without going up.
+fn plain(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 fn path_attribute(content: &[TokenTree]) -> Option<String> {
@@ -98,13 +128,26 @@ fn a_file_that_no_target_declares_is_found() {
         File::new("tests/odd/place.rs", ""),
         File::new("tests/two/main.rs", "mod deep;"),
         File::new("tests/two/deep.rs", ""),
+        File::new("tests/three/Cargo.toml", ""),
+        File::new("tests/three/src/main.rs", "mod deep;"),
+        File::new("tests/three/src/deep.rs", ""),
     ];
     assert_eq!(unreached(&lawful, manifest), [""; 0]);
-    for lost in ["tests/two/lost.rs", "tests/lost/mod.rs", "src/lost.rs", "jobs/lost/mod.rs", "src/b/d.rs"] {
+    let lost = ["tests/two/lost.rs", "tests/lost/mod.rs", "tests/lost/src/main.rs", "src/lost.rs", "src/b/d.rs"];
+    for lost in lost.into_iter().chain(["jobs/lost/mod.rs", "tests/three/lost.rs"]) {
         let mut files = lawful.to_vec();
         files.push(File::new(lost, "#[test] fn never() {}"));
         let findings = unreached(&files, manifest);
         assert!(findings.len() == 1 && findings[0].starts_with(lost), "{findings:?}");
     }
     assert_eq!(unreached(&lawful, &manifest.replace("name = 'x'\n[[", "autotests = false\n[[")).len(), 1);
+}
+
+#[test]
+fn a_page_that_names_a_test_that_is_gone_is_found() {
+    let files = [File::new("tests/a.rs", "#[test]\nfn rows_are_only_data() {}")];
+    let page = |text| File::new("SECURITY.md", text);
+    assert_eq!(missing_tests(&page("`a_b` is `rows_are_only_data`, `x`"), &files), [""; 0]);
+    let found = missing_tests(&page("fine\n`rows_are_data`, `no_such_test_here`"), &files);
+    assert!(found.len() == 2 && found.iter().all(|one| one.starts_with("SECURITY.md:2:")), "{found:?}");
 }

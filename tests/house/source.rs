@@ -62,8 +62,11 @@ fn walk(root: &Path, folder: &str, files: &mut Vec<File>) {
     }
 }
 
-/// Bytes that are not text (a picture in the pages, a recorded database) are nobody's house.
+/// Bytes that are not text (a picture in the pages, a recorded database) are nobody's house, nor are lock files.
 fn read(root: &Path, path: String, files: &mut Vec<File>) {
+    if path.ends_with(".lock") {
+        return;
+    }
     if let Ok(text) = String::from_utf8(fs::read(root.join(&path)).unwrap()) {
         files.push(File { path, text });
     }

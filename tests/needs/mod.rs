@@ -18,6 +18,17 @@ pub(crate) fn tool(name: &str) -> bool {
     that(find(name).is_some(), name, "install it, or run tests/run")
 }
 
+/// A program whose SQLite is 3.35, the oldest that applications may have; `tests/run` builds it.
+pub(crate) const OLDEST_SQLITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/oldest_sqlite/debug/oldest_sqlite");
+
+/// Whether that program is there, and is what it should be.
+#[track_caller]
+pub(crate) fn oldest_sqlite() -> bool {
+    let version = Command::new(OLDEST_SQLITE).stdin(Stdio::null()).output();
+    let right = version.is_ok_and(|said| said.stdout.starts_with(b"3.35."));
+    that(right, "sqlite-3.35", "run tests/run, which builds tests/oldest_sqlite")
+}
+
 /// Whether a language that is there has something that does not come with it: `probe`, in that language, ends well where
 /// it has. `tests/run` knows it by the same name.
 #[track_caller]

@@ -1,9 +1,11 @@
 //! A hundred thousand rows of three priorities and four jobs, inserted by three programs at once while ten workers drain
-//! them: each ends once, and runs as often as it says.
+//! them: each ends once, runs as often as it says, and is taken when nothing better stands in its partition.
 //!
-//! What would be found here: rows that are lost or doubled between writers and workers that never rest, attempts that are
-//! charged and not run or run and not charged, second attempts that nobody makes.
+//! What would be found here: a fetch in another order, or one that passes over what has just come; rows that are lost or
+//! doubled between writers and workers that never rest, attempts that are charged and not run or run and not charged,
+//! second attempts that nobody makes.
 
+use super::order;
 use super::thousands::lines_by_task;
 use crate::installation::{BOUND, Installation, Running, pause, statuses, within};
 use crate::needs;
@@ -121,6 +123,7 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
         return;
     }
     let here = installed();
+    order::watch(&here);
     here.run(&["tick"]).well();
     here.await_workers(10);
     let mut programs = [python(&here), shell(&here), lines(&here)];
@@ -147,6 +150,8 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
     assert_eq!(here.count("job = 'echo' AND CAST(result AS TEXT) IS NOT CAST(param AS TEXT)"), 0);
     assert_eq!(runs(&here), charged(&here), "each script ran as often as its attempts say");
     nothing_lost_or_doubled(&here);
+    let choices = order::assert_kept(&here);
+    assert!(choices > 10_000, "there was a choice only {choices} times: that proves nothing");
     assert_eq!(lines_by_task(&here, &[" done run_ms=", " dead "]), (1..=100_000).map(|id| (id, 1)).collect());
 }
 

@@ -7,29 +7,30 @@
 use crate::installation::{BOUND, Installation, within};
 use std::time::Duration;
 
-/// Inserts as many rows of a job into one partition of four.
-fn into_partition(here: &Installation, partition: usize, count: usize, job: &str, param: &str) {
+/// Inserts as many rows of a job into one partition of `of`.
+fn into_partition(here: &Installation, (partition, of): (usize, usize), count: usize, job: &str, param: &str) {
     let mut conn = here.sql();
     let transaction = conn.transaction().unwrap();
-    for _ in 0..4 * count {
-        transaction.execute("INSERT INTO queue (job, param) VALUES (?1, ?2)", [job, param]).unwrap();
-    }
-    let elsewhere = "DELETE FROM queue WHERE id % 4 <> ?1 AND id > (SELECT max(id) FROM queue) - ?2";
-    transaction.execute(elsewhere, [partition, 4 * count]).unwrap();
+    let numbers = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?3)";
+    let insert = format!("INSERT INTO queue (job, param) {numbers} SELECT ?1, ?2 FROM n");
+    transaction.execute(&insert, rusqlite::params![job, param, of * count]).unwrap();
+    let elsewhere = "DELETE FROM queue WHERE id % ?3 <> ?1 AND id > (SELECT max(id) FROM queue) - ?2";
+    transaction.execute(elsewhere, [partition, of * count, of]).unwrap();
     transaction.commit().unwrap();
 }
 
 #[test]
 fn scripts_of_one_partition_are_run_by_all_workers() {
-    let here = Installation::new("workers = 4\nlinger = \"5m\"\n");
-    here.script("brief", "sleep 0.05\n");
+    let here = Installation::new("workers = 10\nlinger = \"5m\"\n");
+    here.script("brief", "exec sleep 0.05\n");
     here.run(&["tick"]).well();
-    here.await_workers(4);
-    into_partition(&here, 1, 60, "brief", "");
-    within(BOUND, "all to be done", || (here.done() == 60).then_some(()));
+    here.await_workers(10);
+    into_partition(&here, (0, 10), 1_000, "brief", "");
+    within(3 * BOUND, "all to be done", || (here.done() == 1_000).then_some(()));
+    assert_eq!(here.count("id % 10 = 0"), 1_000);
     let by = |index| here.count(&format!("worker = {index} AND attempt = 1"));
-    let shares: Vec<i64> = (0..4).map(by).collect();
-    assert!(shares.iter().all(|share| *share > 0) && shares.iter().sum::<i64>() == 60, "{shares:?}");
+    let shares: Vec<i64> = (0..10).map(by).collect();
+    assert!(shares.iter().all(|share| *share > 0) && shares.iter().sum::<i64>() == 1_000, "{shares:?}");
 }
 
 #[test]
@@ -37,10 +38,10 @@ fn short_tasks_do_not_wait_for_a_long_one_of_their_partition() {
     let here = Installation::new("workers = 4\nlinger = \"5m\"\n");
     here.run(&["tick", "--workers", "2"]).well();
     here.await_workers(2);
-    into_partition(&here, 1, 1, "sleep", "600000");
-    into_partition(&here, 1, 200, "noop", "");
+    into_partition(&here, (1, 4), 1, "sleep", "600000");
+    into_partition(&here, (1, 4), 1_000, "noop", "");
     within(BOUND, "the short ones to be done", || {
-        (here.count("job = 'noop' AND status = 'done'") == 200).then_some(())
+        (here.count("job = 'noop' AND status = 'done'") == 1_000).then_some(())
     });
     assert_eq!(here.count("job = 'sleep' AND status = 'running'"), 1);
 }
@@ -48,9 +49,9 @@ fn short_tasks_do_not_wait_for_a_long_one_of_their_partition() {
 #[test]
 fn each_partition_gets_its_turn_while_others_have_steady_work() {
     let here = Installation::new("workers = 4\nlinger = \"5m\"\n");
-    into_partition(&here, 0, 1_500, "sleep", "10");
-    into_partition(&here, 1, 1_500, "sleep", "10");
-    into_partition(&here, 3, 1, "noop", "");
+    into_partition(&here, (0, 4), 1_500, "sleep", "10");
+    into_partition(&here, (1, 4), 1_500, "sleep", "10");
+    into_partition(&here, (3, 4), 1, "noop", "");
     let _alone = here.start(&["work", "--index", "0"]);
     within(BOUND, "the row of the last partition to be done", || {
         (here.count("job = 'noop' AND status = 'done'") == 1).then_some(())

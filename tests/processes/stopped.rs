@@ -4,6 +4,7 @@
 //! answers with anything but exit code 0.
 
 use crate::installation::{BOUND, Installation, Running, alive, statuses, terminate, within};
+use crate::needs;
 
 /// An installation whose job `hold` runs until there is a file `go`, with a child of its own; and its one worker, which
 /// has begun with the first of two such rows and five others. The processes of the job come last.
@@ -68,6 +69,32 @@ fn told_twice_it_drops_a_job_that_sleeps() {
     terminate(worker.pid());
     assert_eq!(worker.code(), Some(0));
     assert_eq!((here.queue(), here.count("attempt = 0")), (statuses([("ready", 1)]), 1));
+}
+
+#[test]
+fn under_load_all_end_well_and_nothing_of_any_script_is_left() {
+    if !needs::tool("setsid") {
+        return;
+    }
+    let here = Installation::new("workers = 4\n");
+    // Each leaves a child in its group, and one that has left it.
+    here.script("family", "sleep 600 &\nsetsid sleep 600 &\nsleep 0.05\n");
+    let mut workers: Vec<Running> = ["0", "1", "2", "3"].map(|index| here.start(&["work", "--index", index])).into();
+    here.await_workers(4);
+    for _ in 0..200 {
+        here.insert(1, "family", "");
+        here.insert(9, "noop", "");
+    }
+    within(BOUND, "work to be under way", || (here.count("job = 'family' AND status = 'done'") >= 10).then_some(()));
+    for worker in &workers {
+        terminate(worker.pid());
+    }
+    assert!(workers.iter_mut().all(|worker| worker.code() == Some(0)));
+    assert_eq!(here.processes(), [], "of the scripts' families nobody is left");
+    let left = i64::try_from(2_000 - here.done()).unwrap();
+    assert!(left > 0, "there is nothing left to prove anything with");
+    assert_eq!(here.count("status = 'ready' AND attempt = 0 AND error IS NULL"), left, "{:?}", here.truth());
+    assert_eq!(here.count("status = 'done' AND attempt = 1"), 2_000 - left);
 }
 
 #[test]

@@ -20,15 +20,19 @@ pub(crate) enum Kind {
     Python,
     /// The shell, a process for each list of statements.
     Shell,
+    /// The oldest SQLite that the contract is for, a process for each list of statements.
+    Oldest,
 }
 
 impl Kind {
-    /// What the machine must have for it.
-    pub(crate) fn program(self) -> Option<&'static str> {
+    /// Whether what it takes is there; see [`needs::that`] for what happens otherwise.
+    #[track_caller]
+    pub(crate) fn is_there(self) -> bool {
         match self {
-            Kind::Bundled => None,
-            Kind::Python => Some("python3"),
-            Kind::Shell => Some("sqlite3"),
+            Kind::Bundled => true,
+            Kind::Python => needs::tool("python3"),
+            Kind::Shell => needs::tool("sqlite3"),
+            Kind::Oldest => needs::oldest_sqlite(),
         }
     }
 }
@@ -68,6 +72,8 @@ pub(crate) enum Application {
     Python(PathBuf),
     /// The shell's path and the database's.
     Shell(PathBuf, PathBuf),
+    /// The database's path.
+    Oldest(PathBuf),
 }
 
 /// A child that answers line by line. One serves all tests, since its start is what takes time; it ends with the test
@@ -108,6 +114,7 @@ impl Application {
             }
             Kind::Python => Application::Python(database.to_path_buf()),
             Kind::Shell => Application::Shell(needs::find("sqlite3").unwrap(), database.to_path_buf()),
+            Kind::Oldest => Application::Oldest(database.to_path_buf()),
         }
     }
 
@@ -124,6 +131,10 @@ impl Application {
             }
             Application::Python(path) => interpreter().run(path, statements),
             Application::Shell(program, database) => run_shell(program, database, statements),
+            Application::Oldest(database) => {
+                let mut command = Command::new(needs::OLDEST_SQLITE);
+                fed(command.arg(database), &statements.join("\0"))
+            }
         }
     }
 
@@ -184,11 +195,15 @@ impl Interpreter {
 fn run_shell(program: &Path, database: &Path, statements: &[&str]) -> Result<Vec<String>, String> {
     let mut command = Command::new(program);
     command.args(["-batch", "-bail", "-init", "/dev/null", "-nullvalue", "NULL"]).arg(database);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // The shell shows what a PRAGMA answers; of this one nobody wants to know.
     let set = ".timeout 5000\n.output /dev/null\nPRAGMA wal_autocheckpoint = 0;\n.output stdout\n";
-    let text = format!("{set}{};\n", statements.join(";\n"));
-    // A shell that has given up reads no further.
+    fed(&mut command, &format!("{set}{};\n", statements.join(";\n")))
+}
+
+/// Runs a program that reads statements and says rows, or an error.
+fn fed(command: &mut Command, text: &str) -> Result<Vec<String>, String> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One that has given up reads no further.
     let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
     let output = child.wait_with_output().unwrap();
     match String::from_utf8_lossy(&output.stderr).trim() {

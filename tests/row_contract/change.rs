@@ -15,6 +15,7 @@ by_every_application!(
     a_rolled_back_change_moves_nothing,
     the_conflict_clause_of_an_update_changes_nothing,
     a_task_that_was_hurried_runs,
+    a_job_never_changes,
 );
 
 /// Later than the delayed ones.
@@ -127,5 +128,19 @@ fn a_task_that_was_hurried_runs(s: &mut Scene, app: &mut Application) {
         s.store.promote(1_600_000_000_000, 10).unwrap();
         assert_eq!((s.status(task.id), s.keys(task.id)), ("ready", vec!["ready at 40".to_string()]));
         s.finish(task.id, done());
+    }
+}
+
+/// Whoever counts tasks by their job relies on that.
+fn a_job_never_changes(s: &mut Scene, app: &mut Application) {
+    for moment in Moment::ALL {
+        let task = bring(s, moment);
+        let before = s.raw(task.id);
+        let update = format!("UPDATE queue SET job = 'another', param = 'new' WHERE id = {}", task.id);
+        app.refused(&[&update], "job is given at the insert and never changes");
+        assert_eq!(s.raw(task.id), before, "{moment:?}");
+        app.run(&[&format!("UPDATE queue SET job = job, param = 'new' WHERE id = {}", task.id)]);
+        laws::hold(&s.database.conn);
+        app.run(&[&format!("DELETE FROM queue WHERE id = {}", task.id)]);
     }
 }

@@ -96,9 +96,14 @@ impl History {
                 18 => self.fold(),
                 _ => self.promote(),
             }
+            if self.chance.below(2) == 0 {
+                let counted = self.scene.store.count(1 + self.chance.below(8) as usize).unwrap();
+                self.steps.push(format!("count: {counted}"));
+            }
             self.look();
         }
         self.drain();
+        self.scene.count();
         self.look();
         laws::hold(&self.scene.database.conn);
         let left = self.scene.number("SELECT count(*) FROM task WHERE status IN ('ready', 'delayed', 'running')");
@@ -153,7 +158,9 @@ impl History {
 
     fn update(&mut self) -> String {
         let (time, priority, target) = (self.time(), self.chance.below(4), self.target());
-        let set = match self.chance.below(6) {
+        let clause = self.chance.of(&["", "", "OR IGNORE ", "OR REPLACE "]);
+        let set = match self.chance.below(7) {
+            6 if !clause.is_empty() => format!("unique_key = {}", self.chance.of(&["NULL", "'a'", "'b'"])),
             0 => format!("priority = {priority}"),
             1 => format!("run_at = {time}"),
             2 => "param = param || 'x'".to_string(),
@@ -161,7 +168,6 @@ impl History {
             4 => "priority = priority + 1".to_string(),
             _ => format!("run_at = {time}, priority = -{priority}"),
         };
-        let clause = self.chance.of(&["", "", "OR IGNORE ", "OR REPLACE "]);
         format!("UPDATE {clause}queue SET {set} WHERE {target}")
     }
 
@@ -259,6 +265,7 @@ impl History {
                 Verdict::Written => word,
                 Verdict::Cancelled => "cancelled",
                 Verdict::Gone => "gone",
+                Verdict::Known => panic!("nobody lives who could know it"),
                 Verdict::Refused(ref why) => panic!("nothing came with it that could be refused: {why}"),
             };
             assert_eq!(self.scene.status(id), expected, "task {id}, settled as {word}: {verdict:?}");

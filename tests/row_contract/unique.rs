@@ -4,9 +4,9 @@
 //! without a target finds it by itself.
 
 use super::application::Application;
-use super::moments::{Moment, bring_as};
+use super::moments::{Moment, bring, bring_as};
 use crate::scene::{FAR_MS, Scene, done, keyed, laws};
-use rowmill::store::{Settling, Verdict};
+use rowmill::store::Verdict;
 use rowmill::task::NewTask;
 
 by_every_application!(
@@ -15,6 +15,8 @@ by_every_application!(
     an_upsert_changes_the_first,
     an_upsert_of_a_task_in_hand_is_settled_as_it_stands,
     replace_is_a_new_task,
+    a_key_that_is_taken_over_takes_its_row_away,
+    an_ignored_insert_leaves_nothing_to_the_next,
     replace_with_a_default_in_place_of_null_has_its_key,
     a_replaced_task_in_hand_is_gone,
     replacing_with_recursive_triggers_leaves_no_key,
@@ -92,26 +94,48 @@ fn an_upsert_of_a_task_in_hand_is_settled_as_it_stands(s: &mut Scene, app: &mut 
     assert_eq!((row.status.word(), row.priority, s.keys(first.id)), ("done", 5, vec![]));
 }
 
-/// Without delete triggers the old key stays until the engine meets it; it is never run.
+/// The old row is deleted like any other, whether or not SQLite tells the delete triggers of it.
 fn replace_is_a_new_task(s: &mut Scene, app: &mut Application) {
     for moment in [Moment::Ready, Moment::Delayed, Moment::Parked] {
         let first = bring_as(s, moment, keyed("mine"));
         let next = app.number(&format!("INSERT OR REPLACE {INSERT} RETURNING id"));
         assert!(next > first.id);
+        assert_eq!(s.raw(first.id), [""; 0]);
         assert_eq!(
             (s.status(first.id), s.status(next), s.keys(next)),
             ("gone", "ready", vec!["ready at 5".to_string()])
         );
-        let hold = s.hold();
-        let batch = s.store.fetch(&hold, 1000).unwrap();
-        assert!(batch.tasks.iter().all(|t| t.0.id != first.id), "a key without a row is not run");
-        assert_eq!(batch.orphans.len(), usize::from(moment == Moment::Ready));
-        assert_eq!(s.store.settle(&hold, &[], &batch.orphans).unwrap(), Settling::Committed(vec![]));
-        // The one in the delayed order goes when its time comes: later than the bystanders', so it is named here.
-        s.sql(&format!("DELETE FROM rowmill_delayed WHERE id = {}", first.id));
+        laws::hold(&s.database.conn);
         app.run(&[&format!("DELETE FROM queue WHERE id = {next}")]);
         laws::hold(&s.database.conn);
     }
+}
+
+/// Another key makes no less of a conflict than another row; a task that was given one after it settled is one, too.
+fn a_key_that_is_taken_over_takes_its_row_away(s: &mut Scene, app: &mut Application) {
+    for triggers in ["ON", "OFF"] {
+        for moment in [Moment::Ready, Moment::Delayed, Moment::Parked, Moment::Fresh] {
+            let first = bring(s, moment);
+            app.run(&[&format!("UPDATE queue SET unique_key = 'mine' WHERE id = {}", first.id)]);
+            let next = s.plant(keyed("other"));
+            let set = format!("PRAGMA recursive_triggers = {triggers}");
+            app.run(&[&set, &format!("UPDATE OR REPLACE queue SET unique_key = 'mine' WHERE id = {next}")]);
+            assert_eq!((s.raw(first.id), s.status(next)), (vec![], "ready"), "{moment:?} with triggers {triggers}");
+            laws::hold(&s.database.conn);
+            app.run(&[&format!("DELETE FROM queue WHERE id = {next}")]);
+        }
+    }
+}
+
+/// What an ignored insert had noted is of no meaning for the next one.
+fn an_ignored_insert_leaves_nothing_to_the_next(s: &mut Scene, app: &mut Application) {
+    let first = bring_as(s, Moment::Ready, keyed("mine"));
+    app.run(&[&format!("INSERT OR IGNORE {INSERT}")]);
+    app.run(&[&format!("DELETE FROM queue WHERE id = {}", first.id)]);
+    let other = s.plant(keyed("other"));
+    app.run(&[&format!("INSERT OR REPLACE {INSERT}")]);
+    assert_eq!((s.status(other), s.keys(other)), ("ready", vec!["ready at 0".to_string()]));
+    laws::hold(&s.database.conn);
 }
 
 fn replace_with_a_default_in_place_of_null_has_its_key(s: &mut Scene, app: &mut Application) {

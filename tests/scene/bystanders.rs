@@ -69,6 +69,7 @@ pub(super) fn gather(scene: &mut Scene) {
             .map(|n| NewTask { unique_key: task.unique_key.as_ref().map(|key| format!("{key}-{n}")), ..task.clone() })
             .collect();
         let ids: Vec<i64> = scene.store.enqueue(&tasks).unwrap().into_iter().map(|e| e.id()).collect();
+        scene.count();
         match way {
             Way::Stays => {}
             Way::Settled(settlement) => (0..PARTITIONS).for_each(|index| settle_next(scene, index, settlement())),

@@ -4,6 +4,8 @@
 //! exception that is stated: an application's REPLACE runs no delete trigger by default, so that keys without a row
 //! remain until the next fetch drops them.
 
+#![allow(dead_code, reason = "each test target that includes this file uses a part of it")]
+
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -81,6 +83,19 @@ const LAWS: &[(&str, &str)] = &[
     (
         "a fresh outcome is of a task without unique_key, which would not be free",
         "SELECT s.id FROM rowmill_settled s JOIN queue q ON q.id = s.id WHERE q.unique_key IS NOT NULL",
+    ),
+    (
+        "the counts are those of the rows up to the one that was counted last",
+        "SELECT coalesce((SELECT min(id) FROM queue q WHERE q.job = c.job), 0) FROM (
+               SELECT job, 'ready' AS status, ready AS count FROM rowmill_count
+               UNION ALL SELECT job, 'delayed', delayed FROM rowmill_count
+               UNION ALL SELECT job, 'running', running FROM rowmill_count
+               UNION ALL SELECT job, 'parked', parked FROM rowmill_count
+               UNION ALL SELECT job, 'done', done FROM rowmill_count
+               UNION ALL SELECT job, 'dead', dead FROM rowmill_count
+               UNION ALL SELECT job, 'cancelled', cancelled FROM rowmill_count
+               UNION ALL SELECT job, status, -1 FROM task WHERE id <= (SELECT up_to FROM rowmill_counted)) c
+              GROUP BY job, status HAVING sum(count) <> 0",
     ),
     ("no id is beyond those that were given", "SELECT id FROM queue WHERE id > (SELECT max(seq) FROM sqlite_sequence)"),
 ];

@@ -13,7 +13,8 @@ use bystanders::Bystander;
 use rowmill::store::sqlite::{Create, Sqlite};
 use rowmill::store::{Durability, Ended, Hold, Settled, Settling, Store, Verdict};
 use rowmill::task::{NewTask, Partition, Right, Settlement, Task};
-use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, params};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -88,6 +89,13 @@ impl Scene {
 
     /// Enqueues a task that lands in [`HOME`]; what lands elsewhere on the way becomes a bystander of high priority.
     pub(crate) fn plant(&mut self, task: NewTask) -> i64 {
+        let id = self.plant_uncounted(task);
+        self.count();
+        id
+    }
+
+    /// The same of a row that nobody has counted yet.
+    pub(crate) fn plant_uncounted(&mut self, task: NewTask) -> i64 {
         loop {
             let next = 1 + self.number("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'queue'");
             if self.store.plan().unwrap().partition_of(next) == HOME {
@@ -107,6 +115,11 @@ impl Scene {
     /// Holds [`HOME`].
     pub(crate) fn hold(&mut self) -> Hold {
         patiently(|| hold_as(self.store.as_mut(), HOME, 3))
+    }
+
+    /// Counts every row, so that whoever changes one of them has to keep the counts.
+    pub(crate) fn count(&mut self) {
+        while self.store.count(1).unwrap() > 0 {}
     }
 
     /// Folds everything that is fresh.
@@ -150,6 +163,15 @@ impl Scene {
     /// Runs statements as an application would.
     pub(crate) fn sql(&self, sql: &str) {
         self.database.conn.execute_batch(sql).unwrap();
+    }
+
+    /// Deletes a row as a program does that has switched the triggers off.
+    pub(crate) fn delete_without_triggers(&self, id: i64) {
+        let conn = &self.database.conn;
+        for on in [false, true] {
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on).unwrap();
+            conn.execute("DELETE FROM queue WHERE id = ?1 AND NOT ?2", params![id, on]).unwrap();
+        }
     }
 
     /// One task's raw row and keys.

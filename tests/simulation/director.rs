@@ -55,9 +55,9 @@ impl Director for Weather {
         if inner.processes.is_empty() {
             start_application(world, inner, self.database());
         }
-        let due = inner.now_us() >= inner.record.ticked_us + TICK_US || inner.processes.len() == 1;
+        let due = inner.now_us >= inner.record.ticked_us + TICK_US || inner.processes.len() == 1;
         if due && inner.living(|kind| kind == Kind::Tick).is_empty() {
-            inner.record.ticked_us = inner.now_us();
+            inner.record.ticked_us = inner.now_us;
             start_tick(world, inner, self.database());
         }
         self.kill_frozen(inner);
@@ -169,13 +169,10 @@ impl Weather {
     }
 
     fn see_whether_over(&self, inner: &mut Inner) {
-        if inner.turns.is_multiple_of(16)
-            && inner.living(|kind| matches!(kind, Kind::Application | Kind::Admin)).is_empty()
-        {
-            if inner.record.is_at_rest() {
-                inner.record.close();
-                inner.end = Some(inner.record.wrong.take().map_or(Ok(()), Err));
-            }
+        let people = |kind| matches!(kind, Kind::Application | Kind::Admin);
+        if inner.turns.is_multiple_of(16) && inner.living(people).is_empty() && inner.record.is_at_rest() {
+            inner.record.close();
+            inner.end = Some(inner.record.wrong.take().map_or(Ok(()), Err));
         }
     }
 }

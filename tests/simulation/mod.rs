@@ -23,6 +23,7 @@ mod laws;
 mod record;
 mod store;
 mod time;
+mod turns;
 mod world;
 
 use crate::store::Durability;
@@ -71,6 +72,7 @@ fn run(seed: u64, breaks: &[&'static str]) -> Seen {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "how long a test takes is for whoever runs it to say")]
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }

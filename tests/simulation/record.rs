@@ -54,6 +54,7 @@ pub(super) struct Record {
     /// How often a process died that ran this task, or had claimed it.
     deaths: BTreeMap<i64, u32>,
     banished: BTreeSet<usize>,
+    died_again: BTreeSet<usize>,
     /// Lock files were deleted, and notes with them: not every death could be charged.
     pub(super) notes_lost: bool,
     /// Processes that are dead.
@@ -84,6 +85,7 @@ impl Record {
             replaced: false,
             deaths: BTreeMap::new(),
             banished: BTreeSet::new(),
+            died_again: BTreeSet::new(),
             notes_lost: false,
             dead: BTreeSet::new(),
             folded_us: 0,
@@ -134,7 +136,9 @@ impl Record {
     }
 
     pub(super) fn died(&mut self, process: usize) {
-        if !self.dead.insert(process) {
+        // One that was banished before dies a second time, with what it has claimed since.
+        let again = self.banished.contains(&process) && self.died_again.insert(process);
+        if !self.dead.insert(process) && !again {
             return;
         }
         self.say(format_args!("{process} is dead"));

@@ -44,6 +44,12 @@ impl Store for SeamStore {
         fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>>;
         fn enqueue_many(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>>;
         fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>>;
+        fn know(&mut self, badge: &Badge, jobs: &[&str]) -> Result<()>;
+        fn knowers(&mut self, job: &str) -> Result<Option<u64>>;
+        fn was_known(&mut self, partition: Partition, jobs: &[String]) -> Result<bool>;
+        fn fetch_past(&mut self, hold: &Hold, limit: usize, jobs: &[String], mark: &mut Option<Mark>) -> Result<Batch>;
+        fn has_others(&mut self, partition: Partition, jobs: &[String], mark: &mut Option<Mark>) -> Result<bool>;
+        fn count(&mut self, limit: usize) -> Result<usize>;
         fn retire(&mut self, badge: Badge) -> Result<()>;
         fn stay(&mut self, badge: &Badge, hold: Option<Hold>) -> Result<Option<Hold>>;
         fn scheduler(&mut self) -> Result<Option<Lock>>;
@@ -77,7 +83,7 @@ impl Store for SeamStore {
     fn fold(&mut self, limit: usize) -> Result<Option<usize>> {
         world::pass("fold");
         let folded = self.real.fold(limit);
-        self.with(|inner| inner.record.folded_us = inner.now_us());
+        self.with(|inner| inner.record.folded_us = inner.now_us);
         world::pass("fold");
         folded
     }
@@ -95,11 +101,11 @@ impl Store for SeamStore {
     fn beat(&mut self) {}
 
     fn since_tick(&mut self) -> Result<Option<Duration>> {
-        Ok(Some(self.with(|inner| Duration::from_micros(inner.now_us() - inner.record.ticked_us))))
+        Ok(Some(self.with(|inner| Duration::from_micros(inner.now_us - inner.record.ticked_us))))
     }
 
     fn since_fold(&mut self) -> Result<Option<Duration>> {
-        Ok(Some(self.with(|inner| Duration::from_micros(inner.now_us() - inner.record.folded_us))))
+        Ok(Some(self.with(|inner| Duration::from_micros(inner.now_us - inner.record.folded_us))))
     }
 
     fn listen(&mut self, _index: u32) -> Result<()> {
@@ -150,9 +156,7 @@ impl Look for SeamStore {
         fn is_alive(&mut self, index: u32) -> Result<bool>;
         fn workers(&mut self) -> Result<Vec<WorkerInfo>>;
         fn counts(&mut self) -> Result<Counts>;
-        fn ready_count(&mut self) -> Result<u64>;
-        fn oldest_ready(&mut self) -> Result<Option<Millis>>;
-        fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)>;
+        fn oldest_ready(&mut self) -> Result<Option<Waiting>>;
         fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>>;
         fn task(&mut self, id: i64) -> Result<Option<Row>>;
         fn schedules(&mut self) -> Result<Vec<Schedule>>;

@@ -1,11 +1,10 @@
 //! SQLite's own clock, which defaults and triggers ask: in a world it shows the world's time.
 
 use super::world::Simulated;
-use crate::clock::world;
+use crate::clock::{Clock, world};
 use rusqlite::ffi::{SQLITE_OK, sqlite3_vfs, sqlite3_vfs_find, sqlite3_vfs_register};
 use std::ffi::c_int;
 use std::sync::Once;
-use std::time::SystemTime;
 
 /// The Julian day of 1970-01-01, in milliseconds.
 const EPOCH_MS: i64 = 210_866_760_000_000;
@@ -36,10 +35,7 @@ unsafe extern "C" fn now(_layer: *mut sqlite3_vfs, answer: *mut i64) -> c_int {
         let simulated = world.as_any().downcast_ref::<Simulated>();
         simulated.map(|simulated| simulated.clock.now_ms())
     });
-    let ms = of_the_world.unwrap_or_else(|| {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| since.as_millis() as i64)
-    });
+    let ms = of_the_world.unwrap_or_else(|| Clock::System.now_ms());
     // SAFETY: SQLite hands over a place for the answer.
     unsafe { *answer = EPOCH_MS + ms };
     SQLITE_OK

@@ -49,7 +49,7 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// It could go on.
     Ready,
     /// It waits until this time, in microseconds since the run began.
@@ -58,35 +58,35 @@ enum State {
     Gone,
 }
 
-struct Seat {
-    process: usize,
-    name: &'static str,
-    state: State,
-    roused: bool,
-    bell: Arc<Condvar>,
+pub(super) struct Seat {
+    pub(super) process: usize,
+    pub(super) name: &'static str,
+    pub(super) state: State,
+    pub(super) roused: bool,
+    pub(super) bell: Arc<Condvar>,
 }
 
 pub(super) struct Process {
     pub(super) kind: Kind,
     pub(super) alive: bool,
-    doomed: bool,
+    pub(super) doomed: bool,
     /// It does not go on before this time.
-    frozen_until: u64,
+    pub(super) frozen_until: u64,
     /// All others take it for dead, and it is not.
     pub(super) banished: bool,
     /// When it last had the turn.
-    last_turn: u64,
+    pub(super) last_turn: u64,
 }
 
 /// What is behind the lock.
 pub(super) struct Inner {
     pub(super) chance: Chance,
     pub(super) processes: Vec<Process>,
-    seats: Vec<Seat>,
+    pub(super) seats: Vec<Seat>,
     /// Who has the turn; `None` when the run is over.
     current: Option<usize>,
     /// Microseconds since the run began.
-    now_us: u64,
+    pub(super) now_us: u64,
     pub(super) turns: u64,
     pub(super) calm_since: Option<u64>,
     pub(super) record: Record,
@@ -134,7 +134,7 @@ impl Simulated {
             own: Weak::clone(own),
             inner: Mutex::new(inner),
             over: Condvar::new(),
-            began: Instant::now(),
+            began: crate::clock::some_instant(),
             clock: Clock::manual(BEGIN_MS),
             patience: (seed / 3) % 8,
             breaks: breaks.iter().copied().collect(),
@@ -270,81 +270,6 @@ impl State {
 
     fn is_due(self, now: u64) -> bool {
         self.due().is_some_and(|at| at <= now)
-    }
-}
-
-impl Inner {
-    fn add_seat(&mut self, process: usize, name: &'static str) -> usize {
-        let bell = Arc::new(Condvar::new());
-        self.seats.push(Seat { process, name, state: State::Ready, roused: false, bell });
-        self.seats.len() - 1
-    }
-
-    /// Mostly turns follow each other closely; now and then something takes long.
-    fn chance_span(&mut self) -> u64 {
-        match self.chance.below(40) {
-            0 => 1_000 * self.chance.below(60),
-            n => 5 * n,
-        }
-    }
-
-    pub(super) fn now_us(&self) -> u64 {
-        self.now_us
-    }
-
-    /// The living processes of a kind.
-    pub(super) fn living(&self, is: impl Fn(Kind) -> bool) -> Vec<usize> {
-        (0..self.processes.len()).filter(|p| self.processes[*p].alive && is(self.processes[*p].kind)).collect()
-    }
-
-    /// Ends a process as kill -9 does. Its threads unwind before anybody else goes on.
-    pub(super) fn kill(&mut self, process: usize) {
-        self.processes[process].doomed = true;
-        self.processes[process].alive = false;
-        self.record.died(process);
-    }
-
-    /// Stops a process for a while, as SIGSTOP does.
-    pub(super) fn freeze(&mut self, process: usize, span_us: u64) {
-        self.processes[process].frozen_until = self.now_us + span_us;
-    }
-
-    /// Takes its locks from a process, which is frozen meanwhile: all others take it for dead, as one of another pid
-    /// namespace whose run folder was replaced.
-    pub(super) fn banish(&mut self, process: usize, span_us: u64) {
-        self.freeze(process, span_us);
-        self.processes[process].banished = true;
-        self.record.banished(process);
-    }
-
-    pub(super) fn thaw_all(&mut self) {
-        for process in &mut self.processes {
-            process.frozen_until = 0;
-        }
-    }
-
-    /// Since when a process has not gone on although it could, in microseconds.
-    pub(super) fn silent_us(&self, process: usize) -> u64 {
-        let one = &self.processes[process];
-        if one.frozen_until > self.now_us && !one.banished { self.now_us - one.last_turn } else { 0 }
-    }
-
-    /// Ends the waiting of every thread of this name, in all processes or in one.
-    pub(super) fn rouse(&mut self, name: &'static str, wanted: impl Fn(usize) -> bool) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.name == name && wanted(seat.process)) {
-            match seat.state {
-                State::Later(_) | State::Resting => seat.state = State::Ready,
-                // It does not wait yet: its next waiting is over at once.
-                State::Ready => seat.roused = true,
-                State::Gone => {}
-            }
-        }
-    }
-
-    pub(super) fn fail(&mut self, why: String) {
-        if self.end.is_none() {
-            self.end = Some(Err(why));
-        }
     }
 }
 

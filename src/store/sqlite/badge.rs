@@ -7,7 +7,7 @@ use super::{Sqlite, body, lock, pulse};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Body, Hold, Lock, WorkerInfo};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
@@ -37,8 +37,12 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
     // At once, so that nobody reads the line of the one before as that of the living.
     say_who(&mut file, own.pid, now_ms)?;
     pulse::begin(&store.run, index, &own)?;
+    // One whose processes do not end stays known until they do: its tasks wait for that.
+    let mut gone = Vec::new();
     for one in &earlier {
-        body::end_strays(&store.run, one.incarnation)?;
+        if store.stubborn.end(&store.run, one.incarnation)? {
+            gone.push(one.incarnation);
+        }
     }
     let incarnation = store.write(|tx| {
         for one in incarnations_of(tx, index)? {
@@ -46,9 +50,9 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
                 return Ok(None);
             }
         }
-        let gone = "DELETE FROM rowmill_worker AS w WHERE w.worker = ?1
-                       AND NOT EXISTS (SELECT 1 FROM rowmill_claim c WHERE c.incarnation = w.incarnation)";
-        tx.execute(gone, [index])?;
+        for incarnation in gone {
+            forget(tx, incarnation)?;
+        }
         let new =
             "INSERT INTO rowmill_worker (worker, boot, pid, pid_start, pid_space, lock_device, lock_inode, started_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
@@ -69,9 +73,9 @@ fn say_who(file: &mut File, pid: i64, started_at: Millis) -> Result<()> {
 
 /// A worker process as it is written down.
 #[derive(Debug)]
-struct Written {
-    incarnation: i64,
-    index: u32,
+pub(super) struct Written {
+    pub(super) incarnation: i64,
+    pub(super) index: u32,
     process: Identity,
     lock: Inode,
 }
@@ -83,6 +87,21 @@ fn read_written(row: &Row<'_>) -> rusqlite::Result<Written> {
     let process = Identity { boot: row.get(2)?, pid: row.get(3)?, pid_start: row.get(4)?, pid_space: row.get(5)? };
     let lock = Inode { device: row.get(6)?, number: row.get(7)? };
     Ok(Written { incarnation: row.get(0)?, index: row.get(1)?, process, lock })
+}
+
+impl Written {
+    /// Whether it lives.
+    pub(super) fn is_alive(&self, conn: &Connection, run: &Path) -> Result<bool> {
+        Ok(standing_of(conn, run, self)? == Standing::Alive)
+    }
+}
+
+/// Those that have a job in their list of what they know, living or not.
+pub(super) fn written_with(conn: &Connection, job: &str) -> Result<Vec<Written>> {
+    let with = format!("{WRITTEN} WHERE EXISTS (SELECT 1 FROM json_each(jobs) WHERE value = ?1)");
+    let mut query = conn.prepare_cached(&with)?;
+    let rows = query.query_map([job], read_written)?;
+    Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
 }
 
 /// Other processes that were worker `index`.
@@ -149,19 +168,22 @@ pub(super) fn stay(store: &mut Sqlite, badge: &Badge, hold: Option<Hold>) -> Res
 pub(super) fn may_hold(conn: &Connection, run: &Path, incarnation: i64) -> Result<bool> {
     let mut query = conn.prepare_cached(&format!("{WRITTEN} WHERE incarnation = ?1"))?;
     let Some(one) = query.query_row([incarnation], read_written).optional()? else { return Ok(false) };
-    Ok(standing_of(conn, run, &one)? == Standing::Alive)
+    one.is_alive(conn, run)
 }
 
 pub(super) fn retire(store: &mut Sqlite, badge: Badge) -> Result<()> {
     // A script may have left a child that lives on by intent; it is killed like the rest of a worker's executables.
     body::end(&store.run, badge.incarnation)?;
     store.moved.remove(&badge.incarnation);
-    store.write(|tx| {
-        let gone = "DELETE FROM rowmill_worker WHERE incarnation = ?1
-                       AND NOT EXISTS (SELECT 1 FROM rowmill_claim WHERE incarnation = ?1)";
-        tx.execute(gone, [badge.incarnation])?;
-        Ok(())
-    })
+    store.write(|tx| forget(tx, badge.incarnation))
+}
+
+/// Drops a worker process that is gone, unless there are claims of it.
+fn forget(tx: &Transaction<'_>, incarnation: i64) -> Result<()> {
+    let gone = "DELETE FROM rowmill_worker WHERE incarnation = ?1
+                   AND NOT EXISTS (SELECT 1 FROM rowmill_claim WHERE incarnation = ?1)";
+    tx.execute(gone, [incarnation])?;
+    Ok(())
 }
 
 /// The worker processes of this boot and pid namespace: of the living, descriptors that become readable when they end; of

@@ -10,7 +10,8 @@
 use super::lock::Inode;
 use super::{badge, identity, lock, pulse};
 use crate::clock::Watch;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::share;
 use crate::store::Woken;
 use crate::task::Partition;
 use rusqlite::Connection;
@@ -75,6 +76,11 @@ impl Bell {
             _ => {}
         }
         let socket = at_short_path(run, &socket_name(index), |path| UnixDatagram::bind(path))?;
+        // Where the folder was lost again meanwhile, the next look finds that.
+        if let Ok(Some(want)) = share::inherited(run, share::FILE, 0o600) {
+            // Who rings before this is not heard, and who is not rung looks by himself within a second.
+            at_short_path(run, &socket_name(index), |path| Ok(share::give(path, want)?))?;
+        }
         socket.set_nonblocking(true)?;
         self.socket = Some(socket);
         self.place = Inode::at(&path);
@@ -312,9 +318,15 @@ fn socket_name(index: u32) -> String {
 fn at_short_path<T>(run: &Path, name: &str, act: impl Fn(&Path) -> std::io::Result<T>) -> Result<T> {
     let path = run.join(name);
     if path.as_os_str().len() <= 107 {
-        return Ok(act(&path)?);
+        return act(&path).map_err(lost);
     }
-    let folder = rustix::fs::open(run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let folder = rustix::fs::open(run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let folder = folder.map_err(|e| lost(e.into()))?;
     let short = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
-    Ok(act(Path::new(&short))?)
+    act(Path::new(&short)).map_err(lost)
+}
+
+/// A folder that is deleted while it is used is made anew by the next step.
+fn lost(e: std::io::Error) -> Error {
+    if e.kind() == std::io::ErrorKind::NotFound { Error::try_again(e.to_string()) } else { e.into() }
 }

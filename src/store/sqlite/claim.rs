@@ -7,7 +7,7 @@ use super::badge::{Standing, standing};
 use super::company::{self, Failure};
 use super::history::Tally;
 use super::settle::{self, Row};
-use super::{Sqlite, body, look, timer};
+use super::{Sqlite, look, timer};
 use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::store::{Badge, Claim, Claiming, Ended, Hold, LastWord, LostClaim, Verdict};
@@ -27,31 +27,61 @@ pub(super) fn claim(
         if !settle::is_held(tx, hold)? {
             return Ok(Claiming::Lost);
         }
-        // A claim by a process that is not written down any more would be recovered by nobody.
-        let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery)
-                     SELECT ?1, incarnation, ?3, ?4 FROM rowmill_worker WHERE incarnation = ?2";
-        let values = params![right.id, badge.incarnation, started_at, delivery.word()];
-        if tx.prepare_cached(new)?.execute(values)? == 0 {
-            return Ok(Claiming::Lost);
+        let claim = Claim { id: right.id, incarnation: badge.incarnation, worker: badge.index, attempts_charged };
+        match write_claim(tx, &claim, right, started_at, delivery)? {
+            true => Ok(Claiming::Claimed(claim)),
+            false => Ok(Claiming::Lost),
         }
-        // A row that was cancelled or deleted meanwhile stays so; its claim only fences the settlement that will say it.
-        if let Row::Here { .. } = settle::take_key(tx, right)? {
-            let run = "UPDATE queue SET status = 'running', attempt = ?2, started_at = ?3, worker = ?4, error = NULL,
-                         cause = NULL WHERE id = ?1";
-            let values = params![right.id, attempts_charged.saturating_add(1), started_at, badge.index];
-            tx.prepare_cached(run)?.execute(values)?;
-        }
-        Ok(Claiming::Claimed(Claim {
-            id: right.id,
-            incarnation: badge.incarnation,
-            worker: badge.index,
-            attempts_charged,
-        }))
     };
     match delivery {
         Delivery::AtLeastOnce => store.write(write),
         Delivery::AtMostOnce => store.write_for_good(write),
     }
+}
+
+/// Writes a task of the order as taken by one worker process. A row that was cancelled or deleted meanwhile stays so; its
+/// claim only fences the settlement that will say it.
+fn write_claim(
+    tx: &Transaction<'_>,
+    claim: &Claim,
+    right: &Right,
+    started_at: Millis,
+    delivery: Delivery,
+) -> Result<bool> {
+    // A claim by a process that is not written down any more would be recovered by nobody.
+    let new = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery)
+                 SELECT ?1, incarnation, ?3, ?4 FROM rowmill_worker WHERE incarnation = ?2";
+    let values = params![claim.id, claim.incarnation, started_at, delivery.word()];
+    if tx.prepare_cached(new)?.execute(values)? == 0 {
+        return Ok(false);
+    }
+    if let Row::Here { .. } = settle::take_key(tx, right)? {
+        // A suspect stays one until a run of it is settled.
+        let run = "UPDATE queue SET status = 'running', attempt = ?2, started_at = ?3, worker = ?4,
+                     error = CASE cause WHEN 'worker_died' THEN error END,
+                     cause = CASE cause WHEN 'worker_died' THEN cause END WHERE id = ?1";
+        let values = params![claim.id, claim.attempts_charged.saturating_add(1), started_at, claim.worker];
+        tx.prepare_cached(run)?.execute(values)?;
+    }
+    Ok(true)
+}
+
+/// Claims a task that ran when `incarnation` died, for that one: something of the run lives on. Whoever recovers the claim
+/// charges it when that is gone. `false` when nothing is known of that process any more.
+pub(super) fn leave_to(
+    tx: &Transaction<'_>,
+    incarnation: i64,
+    right: &Right,
+    attempts_charged: u32,
+    now_ms: Millis,
+) -> Result<bool> {
+    let who = "SELECT worker FROM rowmill_worker WHERE incarnation = ?1";
+    let Some(worker) = tx.prepare_cached(who)?.query_row([incarnation], |r| r.get(0)).optional()? else {
+        return Ok(false);
+    };
+    let claim = Claim { id: right.id, incarnation, worker, attempts_charged };
+    // What runs at most once is claimed by its own worker, before it begins.
+    write_claim(tx, &claim, right, now_ms, Delivery::AtLeastOnce)
 }
 
 pub(super) fn last_word(store: &mut Sqlite, claim: &Claim, word: LastWord) -> Result<()> {
@@ -137,7 +167,7 @@ fn put_back(tx: &Transaction<'_>, id: i64, attempt: u32, cause: Option<Cause>, n
     } else {
         timer::make_ready(tx, &super::plan(tx)?, id, priority)?;
     }
-    let say = "UPDATE queue SET attempt = ?2, error = ?3, cause = ?4 WHERE id = ?1";
+    let say = "UPDATE queue SET attempt = ?2, error = coalesce(?3, error), cause = coalesce(?4, cause) WHERE id = ?1";
     let (text, word) = (cause.as_ref().map(|c| c.text()), cause.as_ref().map(|c| c.word()));
     tx.prepare_cached(say)?.execute(params![id, attempt, text, word])?;
     Ok(())
@@ -152,6 +182,7 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
         .collect::<rusqlite::Result<Vec<(i64, u32)>>>()?;
     let mut lost = Vec::new();
+    store.stubborn.hold_up = false;
     for (incarnation, worker) in claimants {
         let power_cut = match standing(store, incarnation)? {
             Standing::Alive if !world::broken("living recovered") => continue,
@@ -160,8 +191,8 @@ pub(super) fn lost_claims(store: &mut Sqlite) -> Result<Vec<LostClaim>> {
             Standing::PowerCut => true,
         };
         // What does not let itself be killed holds up its own tasks, and nobody else's.
-        if let Err(e) = body::end_strays(&store.run, incarnation) {
-            log::warn!("the tasks of dead worker process {incarnation} wait: {e}");
+        if !store.stubborn.end(&store.run, incarnation)? {
+            store.stubborn.hold_up = true;
             continue;
         }
         let claims = "SELECT c.id, q.job, q.codec, q.priority, q.attempt, q.max_attempts, c.claimed_at,

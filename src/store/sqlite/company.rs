@@ -6,8 +6,8 @@
 //! then nothing is settled, and the call is made again.
 
 use super::guard::{Guard, dangling};
-use super::settle::{settle_group, settle_one};
-use super::{Sqlite, explain, followup};
+use super::settle::{Written, settle_group, settle_one};
+use super::{Sqlite, explain, followup, known};
 use crate::clock::world;
 use crate::error::{Error, Kind, Result};
 use crate::store::{Hold, Settled, Settling, Verdict};
@@ -59,13 +59,14 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
             })?;
         }
     }
+    let run = known::folder_to_ask(store, settled);
     guarded(store, |store, guard| {
         let mut refused: BTreeMap<i64, String> = BTreeMap::new();
         loop {
             let mut destroyed = None;
             let settling = store.write(|tx| {
-                settle_group(tx, hold, settled, orphans, &mut |tx, one| match refused.get(&one.right.id) {
-                    Some(why) => Ok(Verdict::Refused(why.clone())),
+                settle_group(tx, hold, settled, orphans, run.clone(), &mut |tx, one| match refused.get(&one.right.id) {
+                    Some(why) => Ok(Verdict::Refused(why.clone()).into()),
                     None => settle_accompanied(tx, guard, hold, one, &mut destroyed),
                 })
             });
@@ -84,13 +85,17 @@ fn settle_accompanied(
     hold: &Hold,
     one: &Settled,
     destroyed: &mut Option<(i64, String)>,
-) -> Result<Verdict> {
+) -> Result<Written> {
     let Some(company) = &one.ended.company else { return settle_one(tx, hold, one) };
     let id = one.right.id;
     tx.prepare_cached("SAVEPOINT rowmill_company")?.execute([])?;
-    let mut verdict = settle_one(tx, hold, one)?;
-    if verdict == Verdict::Written {
-        match bring(tx, guard, id, company) {
+    let mut written = settle_one(tx, hold, one)?;
+    if written.verdict == Verdict::Written {
+        // What foreign code does here can be the worker's end.
+        hold.note().settles((!company.effects.is_empty()).then_some(id));
+        let brought = bring(tx, guard, id, company);
+        hold.note().settles(None);
+        match brought {
             Ok(()) => {}
             Err(Failure::Grave(e)) => return Err(e),
             Err(Failure::Refused(why)) if tx.is_autocommit() => {
@@ -100,12 +105,12 @@ fn settle_accompanied(
             }
             Err(Failure::Refused(why)) => {
                 tx.prepare_cached("ROLLBACK TO rowmill_company")?.execute([])?;
-                verdict = Verdict::Refused(why);
+                written = Verdict::Refused(why).into();
             }
         }
     }
     tx.prepare_cached("RELEASE rowmill_company")?.execute([])?;
-    Ok(verdict)
+    Ok(written)
 }
 
 /// Brings the company of a settled task in. After a failure the caller undoes what was done of it.

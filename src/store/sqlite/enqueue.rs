@@ -3,7 +3,7 @@
 //! Many at once are inserted with the triggers off and their keys written here, in the order of the tables that they go
 //! to. What the insert triggers of schema.sql do, this has to do too; a property test holds the two against each other.
 
-use super::{Sqlite, plan};
+use super::{Sqlite, count, plan};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::Enqueued;
@@ -23,10 +23,14 @@ pub(super) fn enqueue_many(store: &mut Sqlite, tasks: &[NewTask]) -> Result<Vec<
         let generation = plan(tx)?.current();
         let mut enqueued = Vec::with_capacity(tasks.len());
         let (mut ready, mut delayed) = (Vec::new(), Vec::new());
+        let (counts, mut inserted) = (count::catch_up(tx)?, count::Inserted::default());
         for task in tasks {
             let later = task.run_at_ms.filter(|at| *at > now_ms);
             let one = insert_row(tx, task, if later.is_some() { "delayed" } else { "ready" })?;
             enqueued.push(one);
+            if let Enqueued::New(id) = one {
+                inserted.add(id, &task.job, later.is_some());
+            }
             match (one, later) {
                 (Enqueued::Exists(_), _) => {}
                 (Enqueued::New(id), Some(run_at)) => delayed.push((run_at, id)),
@@ -45,6 +49,9 @@ pub(super) fn enqueue_many(store: &mut Sqlite, tasks: &[NewTask]) -> Result<Vec<
         let mut key = tx.prepare_cached("INSERT INTO rowmill_delayed (run_at, id) VALUES (?1, ?2)")?;
         for (run_at, id) in delayed {
             key.execute(params![run_at, id])?;
+        }
+        if counts {
+            inserted.write(tx)?;
         }
         Ok(enqueued)
     })

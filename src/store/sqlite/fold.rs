@@ -37,9 +37,7 @@ pub(super) fn fold(store: &mut Sqlite, limit: usize) -> Result<Option<usize>> {
 
 /// The partitions that have fresh outcomes: one key read for each.
 fn fresh_partitions(conn: &rusqlite::Connection) -> Result<Vec<(i64, i64)>> {
-    let next = "SELECT generation, partition FROM rowmill_settled WHERE (generation, partition) > (?1, ?2)
-                ORDER BY generation, partition LIMIT 1";
-    super::look::skip_scan(conn, next)
+    super::look::partitions(conn, "rowmill_settled")
 }
 
 /// Folds every fresh outcome up to an id, chosen so that they are about `limit`.

@@ -74,17 +74,19 @@ impl Govern for Sqlite {
     fn crew(&mut self) -> Result<Vec<Hand>> {
         let mut crew = Vec::new();
         for info in badge::workers(self)? {
-            let newest = "SELECT incarnation, pid, pid_start FROM rowmill_worker WHERE worker = ?1 AND boot = ?2
+            let newest = "SELECT incarnation, pid, pid_start, jobs FROM rowmill_worker WHERE worker = ?1 AND boot = ?2
                            ORDER BY incarnation DESC LIMIT 1";
             let place = params![info.index, identity::this_boot()?];
             let mut query = self.conn.prepare_cached(newest)?;
-            let newest = query.query_row(place, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional()?;
-            let mut hand = Hand { info, process: None, claimed: None };
-            if let Some((incarnation, pid, pid_start)) = newest
+            let newest = query.query_row(place, |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get::<_, String>(3)?)));
+            let newest = newest.optional()?;
+            let mut hand = Hand { info, process: None, claimed: None, jobs: Vec::new() };
+            if let Some((incarnation, pid, pid_start, jobs)) = newest
                 && i64::from(hand.info.pid) == pid
             {
                 hand.process = identity::watch(pid, Some(pid_start));
                 hand.claimed = claimed(&self.conn, incarnation)?;
+                hand.jobs = serde_json::from_str(&jobs).unwrap_or_default();
             }
             crew.push(hand);
         }

@@ -8,17 +8,18 @@
 use super::history::Tally;
 use super::lock::Inode;
 use super::notes::Notes;
-use super::{Sqlite, badge, body, identity, lock, pause, settle};
+use super::{Sqlite, badge, claim, identity, lock, pause, settle};
 use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
 use crate::task::{Cause, Codec, Partition, Right, Settlement, Task, WORKER_DIED};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use std::borrow::Cow;
 use std::fs::File;
 use std::sync::Arc;
 
 /// A batch ends when the params in it pass this together, in bytes.
-const BATCH_BYTES: usize = 8 << 20;
+pub(super) const BATCH_BYTES: usize = 8 << 20;
 
 /// The name of a partition's lock.
 pub(super) fn partition_lock(partition: Partition) -> String {
@@ -50,24 +51,35 @@ pub(super) fn hold(
     }
     let (notes, boot) = (Notes::map(&file)?, identity::boot_mark()?);
     // When the last holder died while a task ran, what is left of its executables goes first.
+    let mut remains = None;
     if let Some(last) = &last
         && (elsewhere || notes.left_by(last.epoch, boot).is_some())
+        && !store.stubborn.end(&store.run, last.incarnation)?
     {
-        body::end_strays(&store.run, last.incarnation)?;
+        if elsewhere {
+            // Which task ran is not known.
+            return Ok(None);
+        }
+        remains = Some(last.incarnation);
     }
     let epoch = store.write(|tx| {
         if last_of(tx, partition)?.map(|last| last.epoch) != last.as_ref().map(|last| last.epoch) {
             // Somebody has taken it meanwhile, under another lock file.
             return Ok(None);
         }
-        if let Some(suspect) = last.as_ref().and_then(|last| notes.left_by(last.epoch, boot))
-            && !world::broken("notes ignored")
-        {
-            charge(tx, partition, own, suspect, now_ms, blame)?;
-            if world::broken("neighbours charged") {
-                let beside = "UPDATE queue SET attempt = attempt + 1 WHERE id IN
-                                (SELECT id FROM rowmill_ready WHERE generation = ?1 AND partition = ?2 AND id <> ?3)";
-                tx.execute(beside, params![partition.generation, partition.index, suspect])?;
+        let settling = last.as_ref().and_then(|last| notes.settling_by(last.epoch, boot));
+        if let Some(settling) = settling {
+            doubt(tx, partition, settling)?;
+        }
+        let suspect = last.as_ref().and_then(|last| notes.left_by(last.epoch, boot));
+        if let Some(suspect) = suspect.filter(|_| !world::broken("notes ignored")) {
+            let done = match remains {
+                Some(incarnation) => leave(tx, partition, suspect, incarnation, now_ms)?,
+                None if settling.is_some() => doubt(tx, partition, suspect).map(|()| true)?,
+                None => charge(tx, partition, own, suspect, now_ms, blame).map(|()| true)?,
+            };
+            if !done {
+                return Ok(None);
             }
         }
         let raise = "INSERT INTO rowmill_partition
@@ -111,7 +123,48 @@ fn last_of(conn: &Connection, partition: Partition) -> Result<Option<Last>> {
     Ok(conn.prepare_cached(last)?.query_row(place, read).optional()?)
 }
 
-/// Charges the task that ran when the last holder died, if it is still in the order of this partition.
+/// The task that ran when the last holder died, if it is still in the order of this partition, and the right to it.
+fn suspect(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<Option<(Task, Right)>> {
+    let look = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
+                       q.unique_key IS NOT NULL, q.cause
+                  FROM queue q JOIN rowmill_ready r ON r.generation = ?1 AND r.partition = ?2
+                   AND r.priority = q.priority AND r.id = q.id
+                 WHERE q.id = ?3";
+    let mut query = tx.prepare_cached(look)?;
+    let mut rows = query.query(params![partition.generation, partition.index, id])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let task = read_task(row, id)?;
+    if world::broken("neighbours charged") {
+        tx.execute("UPDATE queue SET attempt = attempt + 1 WHERE status = 'ready' AND id <> ?1", [id])?;
+    }
+    // A suspect's run is claimed before it begins and never noted: the note is of the run that made it one, and that was
+    // charged when its claim was recovered.
+    if task.careful {
+        return Ok(None);
+    }
+    let job = task.job.as_str().into();
+    let right = Right { partition, priority: row.get(0)?, id, keyed: row.get(7)?, job };
+    Ok(Some((task, right)))
+}
+
+/// Makes a task a suspect that may have killed its worker, or another one: nobody is charged, and each runs alone next.
+fn doubt(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<()> {
+    let Some((task, _)) = suspect(tx, partition, id)? else { return Ok(()) };
+    log::warn!("task {id} ({}) ran, or was settled, when its worker died; it runs alone now", task.job);
+    let cause = Cause::WorkerDied;
+    let mark = "UPDATE queue SET error = ?2, cause = ?3 WHERE id = ?1";
+    tx.prepare_cached(mark)?.execute(params![id, cause.text(), cause.word()])?;
+    Ok(())
+}
+
+/// Leaves that task to the process that ran it, of which something lives on. `false` when it is not known any more.
+fn leave(tx: &Transaction<'_>, partition: Partition, id: i64, incarnation: i64, now_ms: Millis) -> Result<bool> {
+    let Some((task, right)) = suspect(tx, partition, id)? else { return Ok(true) };
+    log::warn!("task {id} ({}) ran when its worker died, and something of that run is still there", task.job);
+    claim::leave_to(tx, incarnation, &right, task.attempts_charged, now_ms)
+}
+
+/// Charges that task.
 fn charge(
     tx: &Transaction<'_>,
     partition: Partition,
@@ -120,21 +173,7 @@ fn charge(
     now_ms: Millis,
     blame: &dyn Fn(&Task) -> Settlement,
 ) -> Result<()> {
-    let look = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
-                       q.unique_key IS NOT NULL, q.cause
-                  FROM queue q JOIN rowmill_ready r ON r.generation = ?1 AND r.partition = ?2
-                   AND r.priority = q.priority AND r.id = q.id
-                 WHERE q.id = ?3";
-    let mut query = tx.prepare_cached(look)?;
-    let mut rows = query.query(params![partition.generation, partition.index, id])?;
-    let Some(row) = rows.next()? else { return Ok(()) };
-    let task = read_task(row, id)?;
-    // A suspect's run is claimed before it begins and never noted: the note is of the run that made it one, and that was
-    // charged when its claim was recovered.
-    if task.careful {
-        return Ok(());
-    }
-    let (priority, keyed) = (row.get(0)?, row.get(7)?);
+    let Some((task, right)) = suspect(tx, partition, id)? else { return Ok(()) };
     let settlement = blame(&task);
     log::warn!("task {id} ({}) ran when its worker died; it is {} now", task.job, settlement.word());
     if let Settlement::Suspect { attempt } = settlement {
@@ -144,48 +183,82 @@ fn charge(
         return Ok(());
     }
     let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
-    let job = task.job.as_str().into();
     let mut tally = Tally::default();
     tally.add(&task.job, &ended);
-    settle::take_key(tx, &Right { partition, priority, id, keyed, job })?;
+    settle::take_key(tx, &right)?;
     settle::write_row(tx, id, badge.index, &ended, None)?;
     tally.write(tx)
 }
 
 pub(super) fn fetch(store: &mut Sqlite, hold: &Hold, limit: usize) -> Result<Batch> {
-    let next = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
-                       q.cause, q.status IS 'ready'
-                  FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
-                 WHERE r.generation = ?1 AND r.partition = ?2
-                 ORDER BY r.priority DESC, r.id LIMIT ?3";
-    let paused = pause::jobs(&store.conn)?;
-    let mut query = store.conn.prepare_cached(next)?;
-    let partition = hold.partition;
-    let mut rows = query.query(params![partition.generation, partition.index, limit as i64])?;
-    let mut batch = Batch::default();
-    let mut names = Vec::new();
-    let mut bytes = 0;
+    let mut reader = Reader::new(&store.conn, hold.partition)?;
+    let mut query = store.conn.prepare_cached(NEXT)?;
+    let mut rows = query.query(params![hold.partition.generation, hold.partition.index, limit as i64])?;
     while let Some(row) = rows.next()? {
-        let name = row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
-        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
-        let job = shared(&mut names, &String::from_utf8_lossy(name));
-        let right = Right { partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)?, job };
-        if !row.get::<_, bool>(9)? {
-            batch.orphans.push(right);
-            continue;
-        }
-        if paused.iter().any(|paused| **paused == *right.job) {
-            batch.paused.push(right);
-            continue;
-        }
-        let task = read_task(row, right.id)?;
-        bytes += task.param.len();
-        batch.tasks.push((task, right));
-        if bytes > BATCH_BYTES {
+        reader.take(row)?;
+        if reader.bytes > BATCH_BYTES {
             break;
         }
     }
-    Ok(batch)
+    Ok(reader.batch)
+}
+
+/// The columns of a row in the order of work, and where they come from.
+macro_rules! next_rows {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts, q.unique_key IS NOT NULL,
+                    q.cause, q.status IS 'ready'
+               FROM rowmill_ready r LEFT JOIN queue q ON q.id = r.id
+              WHERE r.generation = ?1 AND r.partition = ?2 ",
+            $rest
+        )
+    };
+}
+pub(super) use next_rows;
+
+/// The next rows of a partition.
+pub(super) const NEXT: &str = next_rows!("ORDER BY r.priority DESC, r.id LIMIT ?3");
+
+/// Makes a batch of rows.
+pub(super) struct Reader {
+    partition: Partition,
+    paused: Vec<String>,
+    names: Vec<Arc<str>>,
+    pub(super) batch: Batch,
+    /// Of the params in the batch.
+    pub(super) bytes: usize,
+}
+
+impl Reader {
+    pub(super) fn new(conn: &Connection, partition: Partition) -> Result<Reader> {
+        let (paused, names, batch) = (pause::jobs(conn)?, Vec::new(), Batch::default());
+        Ok(Reader { partition, paused, names, batch, bytes: 0 })
+    }
+
+    /// Adds a row of [`NEXT`] to the batch.
+    pub(super) fn take(&mut self, row: &Row<'_>) -> Result<()> {
+        let job = shared(&mut self.names, &job_of(row)?);
+        let right =
+            Right { partition: self.partition, priority: row.get(0)?, id: row.get(1)?, keyed: row.get(7)?, job };
+        if !row.get::<_, bool>(9)? {
+            self.batch.orphans.push(right);
+            return Ok(());
+        }
+        if self.paused.iter().any(|paused| **paused == *right.job) {
+            self.batch.paused.push(right);
+            return Ok(());
+        }
+        let task = read_task(row, right.id)?;
+        self.bytes += task.param.len();
+        self.batch.tasks.push((task, right));
+        Ok(())
+    }
+}
+
+/// The job of a row of [`NEXT`]. Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
+pub(super) fn job_of<'a>(row: &'a Row<'_>) -> Result<Cow<'a, str>> {
+    Ok(String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default()))
 }
 
 /// One copy of each name in a batch, which has few.
@@ -203,9 +276,7 @@ fn read_task(row: &Row<'_>, id: i64) -> Result<Task> {
     let careful = row.get_ref(8)?.as_str_or_null().ok().flatten() == Some(WORKER_DIED);
     Ok(Task {
         id,
-        // Not every writer keeps to UTF-8; such a name is no job's, and its row is parked.
-        job: String::from_utf8_lossy(row.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default())
-            .into_owned(),
+        job: job_of(row)?.into_owned(),
         param: row.get_ref(3)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec(),
         codec: codec.ok_or_else(|| Error::failed(format!("task {id} has a codec that its CHECK forbids")))?,
         priority: row.get(0)?,

@@ -7,13 +7,20 @@
 //! process is gone.
 
 use crate::error::{Error, Result};
-use rustix::fs::{FlockOperation, Mode, OFlags, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
+use crate::share::{self, Want};
+use rustix::fs::{FlockOperation, Mode, OFlags, Stat, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
+
+/// What the run folder's name has after the database's.
+pub(super) const RUN_SUFFIX: &str = "-run";
 
 /// Takes the lock `name` in the folder `run`, or answers `None` when somebody has it.
 pub(crate) fn try_lock(run: &Path, name: &str) -> Result<Option<File>> {
@@ -36,7 +43,7 @@ pub(crate) fn try_lock_patiently(run: &Path, name: &str) -> Result<Option<File>>
 /// tries more than once.
 pub(crate) fn is_locked(run: &Path, name: &str) -> Result<bool> {
     let path = run.join(name);
-    match open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+    match open(&path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(file) => match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),
             Err(Errno::WOULDBLOCK) => Ok(true),
@@ -98,17 +105,29 @@ pub(super) fn is_at(file: &OwnedFd, path: &Path) -> bool {
     }
 }
 
-pub(super) fn open_lock(path: &Path) -> Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o600);
-    match open(path, flags, mode) {
+/// Opens a file of the run folder for reading and writing, making it and the folder when they are missing. It belongs to
+/// whom the folder belongs.
+pub(crate) fn open_lock(path: &Path) -> Result<OwnedFd> {
+    match open_in_place(path) {
         Err(Errno::NOENT) => {
             if let Some(folder) = path.parent() {
                 make_folder(folder)?;
             }
-            open(path, flags, mode).map_err(|e| wrong(path, e))
+            open_in_place(path).map_err(|e| wrong(path, e))
         }
         other => other.map_err(|e| wrong(path, e)),
+    }
+}
+
+fn open_in_place(path: &Path) -> std::result::Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    match open(path, flags, Mode::empty()) {
+        Err(Errno::NOENT) => {}
+        other => return other,
+    }
+    match share::inherited(path.parent().unwrap_or(path), share::FILE, 0o600)? {
+        Some(want) => share::open_or_make(path, flags, want),
+        None => open(path, flags | OFlags::CREATE, Mode::from_raw_mode(0o600)),
     }
 }
 
@@ -133,12 +152,26 @@ pub(crate) fn clear(path: &Path) {
     let _ = std::fs::remove_file(path);
 }
 
-/// Makes the run folder; one that is there already is fine.
-pub(crate) fn make_folder(folder: &Path) -> Result<()> {
-    match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o700)) {
-        Ok(()) | Err(Errno::EXIST) => Ok(()),
-        Err(e) => Err(wrong(folder, e)),
-    }
+/// Makes the run folder; one that is there already is fine. It is shared with those who may write the database, and
+/// belongs to the database's owner when root makes it, as SQLite's own files do.
+pub(super) fn make_folder(folder: &Path) -> Result<()> {
+    let database = folder.as_os_str().as_bytes().strip_suffix(RUN_SUFFIX.as_bytes()).unwrap_or_default();
+    let made = match stat(Path::new(OsStr::from_bytes(database))).map(|found| run_folder(&found)) {
+        Ok(Some(want)) => share::make_folder(folder, want),
+        _ => match rustix::fs::mkdir(folder, Mode::from_raw_mode(0o700)) {
+            Err(Errno::EXIST) => Ok(()),
+            other => other,
+        },
+    };
+    made.map_err(|e| wrong(folder, e))
+}
+
+/// What the run folder of a database is to be; `None` when it is this user's alone.
+fn run_folder(database: &Stat) -> Option<Want> {
+    let shared = database.st_mode & 0o060 == 0o060;
+    let owner = geteuid().is_root().then_some(database.st_uid).filter(|owner| *owner != 0);
+    let mode = if shared { share::FOLDER } else { 0o700 };
+    (shared || owner.is_some()).then_some(Want { owner, group: Some(database.st_gid), mode })
 }
 
 pub(super) fn wrong(path: &Path, e: Errno) -> Error {

@@ -12,6 +12,7 @@ mod bell;
 mod body;
 mod claim;
 mod company;
+mod count;
 mod enqueue;
 mod fold;
 mod followup;
@@ -21,18 +22,22 @@ mod guard;
 mod history;
 mod hold;
 mod identity;
+mod known;
+mod list;
 mod lock;
 mod look;
 mod mapped;
 mod notes;
 mod open;
 mod operate;
+mod past;
 mod pause;
 mod place;
 mod prune;
 mod pulse;
 mod schedules;
 mod settle;
+mod sharing;
 mod timer;
 mod write;
 
@@ -51,8 +56,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use application::as_application;
-pub(crate) use lock::make_folder;
+pub(crate) use lock::open_lock;
 pub use open::{Create, OLDEST_ENGINE};
+pub use sharing::{Files, files, make_shared, share};
 
 /// The lock of the scheduler.
 const SCHEDULER: &str = "scheduler";
@@ -72,6 +78,7 @@ pub struct Sqlite {
     durability: Durability,
     /// Liveness locks that were taken anew because the run folder was lost, by incarnation.
     moved: BTreeMap<i64, File>,
+    stubborn: body::Stubborn,
 }
 
 impl Sqlite {
@@ -108,14 +115,18 @@ pub(crate) fn explain(e: &rusqlite::Error) -> Error {
         ErrorCode::SystemIoFailure => Error::try_again(format!("the disk answers with an error: {e}")),
         ErrorCode::CannotOpen => Error::try_again(format!("the database cannot be opened: {e}"))
             .hint("is its folder there, and may this user write to it?"),
-        ErrorCode::ReadOnly => Error::failed("the database is read-only")
-            .hint("this user must be able to write to the file and to its folder"),
+        ErrorCode::ReadOnly => read_only(),
         ErrorCode::NotADatabase => Error::failed("the file is not an SQLite database")
             .hint("name another file with --database, or move this one away"),
         ErrorCode::DatabaseCorrupt => Error::failed(format!("the database is damaged: {e}"))
             .hint("stop everything that writes to it, keep a copy, and see `.recover` of the sqlite3 shell"),
         _ => Error::failed(format!("database: {e}")),
     }
+}
+
+fn read_only() -> Error {
+    let hint = "this user must be able to write to the file, to those beside it (-wal, -shm), and to its folder";
+    Error::failed("the database is read-only").hint(hint)
 }
 
 impl From<rusqlite::Error> for Error {
@@ -139,6 +150,18 @@ impl Store for Sqlite {
 
     fn enlist(&mut self, index: u32, now_ms: Millis) -> Result<Option<Badge>> {
         badge::enlist(self, index, now_ms)
+    }
+
+    fn know(&mut self, badge: &Badge, jobs: &[&str]) -> Result<()> {
+        known::know(self, badge, jobs)
+    }
+
+    fn knowers(&mut self, job: &str) -> Result<Option<u64>> {
+        known::knowers(&self.conn, &self.run, job)
+    }
+
+    fn was_known(&mut self, partition: Partition, jobs: &[String]) -> Result<bool> {
+        known::was_known(&self.conn, partition, jobs)
     }
 
     fn retire(&mut self, badge: Badge) -> Result<()> {
@@ -197,6 +220,14 @@ impl Store for Sqlite {
         hold::fetch(self, hold, limit)
     }
 
+    fn fetch_past(&mut self, hold: &Hold, limit: usize, jobs: &[String], mark: &mut Option<Mark>) -> Result<Batch> {
+        past::read(&self.conn, hold.partition, limit, jobs, mark)
+    }
+
+    fn has_others(&mut self, partition: Partition, jobs: &[String], mark: &mut Option<Mark>) -> Result<bool> {
+        past::has_others(&self.conn, partition, jobs, mark)
+    }
+
     fn settle(&mut self, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
         settle::settle(self, hold, settled, orphans)
     }
@@ -207,6 +238,10 @@ impl Store for Sqlite {
 
     fn fold(&mut self, limit: usize) -> Result<Option<usize>> {
         fold::fold(self, limit)
+    }
+
+    fn count(&mut self, limit: usize) -> Result<usize> {
+        count::count(self, limit)
     }
 
     fn watchman(&self, own: Option<&Badge>, workers: u32) -> Box<dyn Watchman> {
@@ -246,6 +281,7 @@ impl Store for Sqlite {
     }
 
     fn sleep(&mut self, span: Duration, stop: BorrowedFd<'_>) -> Result<Woken> {
+        let span = self.stubborn.until_next().map_or(span, |until| until.min(span));
         self.bell.sleep(&self.conn, &self.run, span, stop)
     }
 
@@ -308,23 +344,15 @@ impl Look for Sqlite {
     }
 
     fn counts(&mut self) -> Result<Counts> {
-        look::counts(self)
+        count::counts(&self.conn)
     }
 
-    fn ready_count(&mut self) -> Result<u64> {
-        look::ready_count(self)
-    }
-
-    fn oldest_ready(&mut self) -> Result<Option<Millis>> {
+    fn oldest_ready(&mut self) -> Result<Option<Waiting>> {
         look::oldest_ready(self)
     }
 
-    fn casualties(&mut self, since_ms: Millis) -> Result<(u64, u64)> {
-        look::casualties(self, since_ms)
-    }
-
     fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>> {
-        look::tasks(self, filter)
+        list::tasks(self, filter)
     }
 
     fn task(&mut self, id: i64) -> Result<Option<Row>> {

@@ -38,18 +38,29 @@ impl Notes {
         &self.0.words()[3]
     }
 
+    fn settling(&self) -> &AtomicI64 {
+        &self.0.words()[4]
+    }
+
+    /// The task whose effects were under way when the holder at `epoch` died, on the same terms as [`Notes::left_by`].
+    pub(super) fn settling_by(&self, epoch: i64, boot: u64) -> Option<i64> {
+        Some(self.settling().load(Ordering::Acquire)).filter(|task| *task != 0 && self.is_of(epoch, boot))
+    }
+
+    fn is_of(&self, epoch: i64, boot: u64) -> bool {
+        self.epoch().load(Ordering::Acquire) == epoch && self.boot().load(Ordering::Acquire) == boot.cast_signed()
+    }
+
     /// The task that ran when the holder at `epoch` died; `None` when none did, or the note is of another hold, or of
     /// another `boot`: then the machine went down with the holder, and the task is not to blame.
     pub(super) fn left_by(&self, epoch: i64, boot: u64) -> Option<i64> {
-        let running = self.running().load(Ordering::Acquire);
-        let same =
-            self.epoch().load(Ordering::Acquire) == epoch && self.boot().load(Ordering::Acquire) == boot.cast_signed();
-        (running != 0 && same).then_some(running)
+        Some(self.running().load(Ordering::Acquire)).filter(|task| *task != 0 && self.is_of(epoch, boot))
     }
 
     /// Begins the notes of a hold.
     pub(super) fn begin(&self, epoch: i64, boot: u64) {
         self.running().store(0, Ordering::Release);
+        self.settling().store(0, Ordering::Release);
         self.boot().store(boot.cast_signed(), Ordering::Release);
         self.epoch().store(epoch, Ordering::Release);
     }
@@ -67,6 +78,10 @@ impl Note for Notes {
 
     fn ends(&self) {
         self.running().store(0, Ordering::Release);
+    }
+
+    fn settles(&self, task: Option<i64>) {
+        self.settling().store(task.unwrap_or(0), Ordering::Release);
     }
 
     fn is_wanted(&self) -> bool {

@@ -6,9 +6,11 @@
 
 use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
+use crate::share;
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -47,16 +49,19 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left)?;
     // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
     let version = version_of(&conn).and_then(|version| refuse(&conn, version, create).map(|()| version));
+    if version.is_ok() && create != Create::Never {
+        refuse_read_only(&file).map_err(during)?;
+    }
     let version = version.map_err(during)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    let mut run = OsString::from(&file);
-    run.push("-run");
-    let run = PathBuf::from(run);
+    let run = run_folder(&file);
+    place::refuse_link(&run)?;
     lock::make_folder(&run)?;
     let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
-    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved: BTreeMap::new() };
+    let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
+    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved, stubborn };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     Ok(store)
@@ -72,6 +77,31 @@ fn refuse(conn: &Connection, version: Option<u32>, create: Create) -> Result<()>
     }
 }
 
+/// The folder with the locks of a database, by its real path.
+pub(super) fn run_folder(file: &Path) -> PathBuf {
+    beside(file, lock::RUN_SUFFIX)
+}
+
+/// A path that goes on after the database's.
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = OsString::from(file);
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+/// Refuses a database that this user cannot write to, be it for one of the files beside it: SQLite gives those the mode that
+/// the database had when it was first opened. Whoever works with it would only find out at the first write: a tick, by
+/// workers that die one after the other.
+fn refuse_read_only(file: &Path) -> Result<()> {
+    for end in ["", "-wal", "-shm"] {
+        match rustix::fs::access(beside(file, end), rustix::fs::Access::WRITE_OK) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(_) => return Err(super::read_only()),
+        }
+    }
+    Ok(())
+}
+
 fn refuse_old_engine(version: i32) -> Result<()> {
     if version >= OLDEST_ENGINE {
         return Ok(());
@@ -81,7 +111,7 @@ fn refuse_old_engine(version: i32) -> Result<()> {
 }
 
 /// The path behind links, so that every name of a database leads to the same locks.
-fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
+pub(super) fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
     match std::fs::canonicalize(path) {
         Ok(found) if found.is_dir() => {
             Err(Error::usage(format!("{} is a folder, not a database", path.display())).hint("name a file in it"))
@@ -103,10 +133,14 @@ fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
     }
 }
 
-/// Makes a missing file for its owner alone: params are nobody else's. SQLite gives its other files the same mode. This
+/// Makes a missing file for its owner alone: params are nobody else's. One that root makes is the folder's owner's. SQLite gives its other files the same mode. This
 /// happens before SQLite has the file open, since closing it later would drop SQLite's locks on it.
 fn make_private(file: &Path) -> Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+    let made = match file.parent().map(|folder| share::inherited(folder, 0o600, 0o600)) {
+        Some(Ok(Some(want))) => share::make(file, OFlags::RDWR, want).map(drop).map_err(std::io::Error::from),
+        _ => OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop),
+    };
+    match made {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::failed(format!("{}: {e}", file.display()))
             .hint("this user must be able to write to the folder of the database")),
         _ => Ok(()),

@@ -82,7 +82,7 @@ fn ids(conn: &Connection, operation: Operation, chosen: &Chosen<'_>) -> Result<V
         Some(status) if operation.takes().contains(status) => std::slice::from_ref(status),
         Some(status) => return Err(wrong_status(operation, *status)),
     };
-    let each: Vec<String> = statuses.iter().map(|status| select(*status)).collect();
+    let each: Vec<String> = statuses.iter().map(|status| select(*status, filter.job.is_some())).collect();
     let all = format!("{} ORDER BY 1 DESC LIMIT ?3", each.join(" UNION ALL "));
     let Filter { job, since_ms, limit, .. } = filter;
     let mut query = conn.prepare(&all)?;
@@ -92,17 +92,14 @@ fn ids(conn: &Connection, operation: Operation, chosen: &Chosen<'_>) -> Result<V
 
 /// Reads the tasks of one status where they are few: ready and delayed ones by their keys, which only unsettled tasks
 /// have; the others by the index of exceptions, which a literal status leads to and a bound one does not.
-fn select(status: Status) -> String {
-    let word = status.word();
+fn select(status: Status, of_a_job: bool) -> String {
+    let (word, job) = (status.word(), if of_a_job { "AND q.job = ?1" } else { "" });
     let from = match status {
         Status::Ready => "rowmill_ready k CROSS JOIN queue q ON q.id = k.id",
         Status::Delayed => "rowmill_delayed k CROSS JOIN queue q ON q.id = k.id",
         _ => "queue q",
     };
-    format!(
-        "SELECT q.id FROM {from} WHERE q.status = '{word}' AND (?1 IS NULL OR q.job = ?1)
-            AND (?2 IS NULL OR q.created_at >= ?2)"
-    )
+    format!("SELECT q.id FROM {from} WHERE q.status = '{word}' {job} AND (?2 IS NULL OR q.created_at >= ?2)")
 }
 
 fn wrong_status(operation: Operation, status: Status) -> Error {

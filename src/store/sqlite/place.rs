@@ -36,6 +36,15 @@ pub(super) fn refuse(file: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a run folder that is a symbolic link: whoever may write the database's folder could lead our files anywhere.
+pub(super) fn refuse_link(run: &Path) -> Result<()> {
+    match std::fs::symlink_metadata(run) {
+        Ok(found) if !found.is_dir() => Err(Error::usage(format!("{} is not a folder", run.display()))
+            .hint("the locks of the database lie in it; take away what is there, a symbolic link too")),
+        _ => Ok(()),
+    }
+}
+
 fn network(kind: u64) -> Option<&'static str> {
     // On some machines the number is sign-extended from 32 bits.
     NETWORK.iter().find(|(magic, _)| *magic == kind & 0xFFFF_FFFF).map(|(_, name)| *name)

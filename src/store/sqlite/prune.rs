@@ -4,7 +4,7 @@
 //! within the retention: what lies behind them was, too. No index is needed, and young rows are never read.
 //! A fresh outcome's row is still `ready` in `queue`, so that it is not final here before it is folded.
 
-use super::Sqlite;
+use super::{Sqlite, count};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::Pruned;
@@ -49,6 +49,9 @@ pub(super) fn sweep(store: &mut Sqlite, cutoff_ms: Millis, now_ms: Millis, limit
         let Some(after) = place(tx, now_ms)? else { return Ok(None) };
         let pruned = step(tx, after, cutoff_ms, limit, false)?;
         let (after, next_at) = pruned.next.map_or((0, now_ms + PASS_EVERY_MS), |last| (last, now_ms));
+        if pruned.next.is_none() {
+            count::forget(tx)?;
+        }
         let note = "INSERT INTO rowmill_sweep (one, after_id, next_at) VALUES (1, ?1, ?2)
                     ON CONFLICT DO UPDATE SET after_id = ?1, next_at = ?2";
         tx.prepare_cached(note)?.execute([after, next_at])?;

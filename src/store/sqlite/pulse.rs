@@ -12,10 +12,11 @@ use super::mapped::Mapped;
 use crate::clock::world;
 use crate::error::Result;
 use crate::store::{Frozen, Watchman};
+use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,8 +52,7 @@ fn name(index: u32) -> String {
 }
 
 fn open(path: &Path) -> Result<Pulse> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    Ok(Pulse(Mapped::new(&file)?))
+    Ok(Pulse(Mapped::new(&File::from(lock::open_lock(path)?))?))
 }
 
 /// Milliseconds on a clock that all processes of this boot share and that nobody can set.
@@ -132,15 +132,17 @@ pub(super) struct SqliteWatchman {
     /// Whose process this is, if it is a worker.
     own: Option<u32>,
     workers: u32,
+    /// Processes that this user may not kill, and of whom it has said so.
+    spared: BTreeSet<i64>,
 }
 
 impl SqliteWatchman {
     pub(super) fn new(run: &Path, own: Option<u32>, workers: u32) -> SqliteWatchman {
-        SqliteWatchman { run: run.to_path_buf(), own, workers }
+        SqliteWatchman { run: run.to_path_buf(), own, workers, spared: BTreeSet::new() }
     }
 
     /// Kills worker `index` if it has shown no pulse for too long; how long, if so.
-    fn look_at(&self, index: u32, stall: Duration) -> Result<Option<Frozen>> {
+    fn look_at(&mut self, index: u32, stall: Duration) -> Result<Option<Frozen>> {
         let path = self.run.join(name(index));
         if !path.exists() || !lock::is_locked(&self.run, &worker_lock(index))? {
             return Ok(None);
@@ -161,9 +163,20 @@ impl SqliteWatchman {
         if pulse.0.words()[0].load(Ordering::Acquire) != beat {
             return Ok(None);
         }
-        // It can only fail because the process has ended, which is what is wanted.
-        let _ = pidfd_send_signal(&process, Signal::KILL);
-        Ok(Some(Frozen { index, pid, silent }))
+        match pidfd_send_signal(&process, Signal::KILL) {
+            // One of another member of the group that shares the installation.
+            Err(Errno::PERM) => {
+                if self.spared.insert(pid) {
+                    let silent_s = silent.as_secs();
+                    log::warn!(
+                        "worker {index} (pid {pid}) made no progress for {silent_s} s; its user or root may kill it"
+                    );
+                }
+                Ok(None)
+            }
+            // Else it can only fail because the process has ended, which is what is wanted.
+            _ => Ok(Some(Frozen { index, pid, silent })),
+        }
     }
 }
 
@@ -172,7 +185,8 @@ impl Watchman for SqliteWatchman {
         let mut frozen = Vec::new();
         let first = self.own.map_or(0, |own| own + 1);
         let count = if self.own.is_some() { NEIGHBOURS.min(self.workers) } else { self.workers };
-        for index in (0..count).map(|step| (first + step) % self.workers.max(1)).filter(|i| Some(*i) != self.own) {
+        let (workers, own) = (self.workers.max(1), self.own);
+        for index in (0..count).map(|step| (first + step) % workers).filter(|i| Some(*i) != own) {
             frozen.extend(self.look_at(index, stall)?);
         }
         Ok(frozen)

@@ -6,42 +6,57 @@
 //! The key always moves before the status, because the triggers refuse a status that its key contradicts.
 //! A group in which some tasks have company goes by way of [`company`].
 
+use super::count::Fresh;
 use super::history::Tally;
+use super::known::{self, Asked};
 use super::{Sqlite, company};
 use crate::clock::{Millis, world};
 use crate::error::Result;
 use crate::store::{Ended, Hold, Settled, Settling, Verdict};
 use crate::task::{Cause, Right, Settlement};
 use rusqlite::{OptionalExtension, Transaction, params};
+use std::path::PathBuf;
 
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
     if settled.iter().any(|one| one.ended.company.is_some()) {
         return company::settle(store, hold, settled, orphans);
     }
-    store.write(|tx| settle_group(tx, hold, settled, orphans, &mut |tx, one| settle_one(tx, hold, one)))
+    let run = known::folder_to_ask(store, settled);
+    store.write(|tx| settle_group(tx, hold, settled, orphans, run, &mut |tx, one| settle_one(tx, hold, one)))
 }
 
-/// Settles a group in a transaction of the caller's, each task by `settle`.
+/// Settles a group in a transaction of the caller's, each task by `settle`. `run`, the run folder, is there
+/// when some are to be parked because nobody knows their job.
 pub(super) fn settle_group(
     tx: &Transaction<'_>,
     hold: &Hold,
     settled: &[Settled],
     orphans: &[Right],
-    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Verdict>,
+    run: Option<PathBuf>,
+    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Written>,
 ) -> Result<Settling> {
     if !is_held(tx, hold)? {
         return Ok(Settling::Lost);
     }
     let mut verdicts = Vec::with_capacity(settled.len());
-    let mut tally = Tally::default();
+    let (mut tally, mut counted) = (Tally::default(), Fresh::begin(tx)?);
+    let mut asked = run.map(Asked::new);
     for one in settled {
-        let verdict = settle(tx, one)?;
+        let known = match &mut asked {
+            Some(asked) => known::is_unknown(&one.ended) && asked.is_known(tx, &one.right.job)?,
+            None => false,
+        };
+        let Written { verdict, fresh } = if known { Verdict::Known.into() } else { settle(tx, one)? };
         if verdict == Verdict::Written {
             tally.add(&one.right.job, &one.ended);
+            if fresh {
+                counted.add(one.right.id, &one.right.job);
+            }
         }
         verdicts.push(verdict);
     }
     tally.write(tx)?;
+    counted.write(tx)?;
     for orphan in orphans {
         leave_order(tx, orphan, orphan.priority)?;
     }
@@ -56,10 +71,23 @@ pub(super) fn is_held(tx: &Transaction<'_>, hold: &Hold) -> Result<bool> {
     Ok(epoch == Some(hold.epoch) || world::broken("no epoch check"))
 }
 
-pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Verdict> {
+/// What the settlement of one task came to.
+pub(super) struct Written {
+    pub(super) verdict: Verdict,
+    /// Whether the outcome stands beside the row, which still says `ready`: no trigger has counted it.
+    pub(super) fresh: bool,
+}
+
+impl From<Verdict> for Written {
+    fn from(verdict: Verdict) -> Written {
+        Written { verdict, fresh: false }
+    }
+}
+
+pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Written> {
     let right = &one.right;
     if one.ended.settlement == Settlement::Untouched {
-        return Ok(Verdict::Written);
+        return Ok(Verdict::Written.into());
     }
     let untouched = leave_order(tx, right, right.priority)?;
     if let (true, Settlement::Delayed { attempt, .. }) = (world::broken("fold overwrites"), &one.ended.settlement) {
@@ -85,14 +113,14 @@ pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Re
             hold.worker,
             result
         ])?;
-        return Ok(Verdict::Written);
+        return Ok(Written { verdict: Verdict::Written, fresh: true });
     }
     match stand(tx, right, untouched)? {
-        Row::Cancelled => Ok(Verdict::Cancelled),
-        Row::Gone => Ok(Verdict::Gone),
+        Row::Cancelled => Ok(Verdict::Cancelled.into()),
+        Row::Gone => Ok(Verdict::Gone.into()),
         Row::Here { put_off } => {
             write_row(tx, right.id, hold.worker, &one.ended, put_off)?;
-            Ok(Verdict::Written)
+            Ok(Verdict::Written.into())
         }
     }
 }
@@ -123,8 +151,7 @@ pub(super) fn take_key(tx: &Transaction<'_>, right: &Right) -> Result<Row> {
     stand(tx, right, untouched)
 }
 
-/// Looks at the row, also when its key was where the fetch had seen it (`untouched`): an application's REPLACE deletes a
-/// row and leaves its key.
+/// Looks at the row, also when its key was where the fetch had seen it (`untouched`).
 fn stand(tx: &Transaction<'_>, right: &Right, untouched: bool) -> Result<Row> {
     let look = "SELECT status, priority, coalesce(run_at, 0) FROM queue WHERE id = ?1";
     let row = tx

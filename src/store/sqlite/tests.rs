@@ -2,6 +2,7 @@
 
 mod claims;
 mod company;
+mod costs;
 
 use super::*;
 use crate::task::{Cause, Ending, Settlement, Task};

@@ -4,11 +4,8 @@
 //! (LDAP and the like) are not asked: a name that is only known there is refused with words. Only root can become
 //! somebody else; whoever is that user already stays as it is.
 
+use crate::share::{GROUP, Group, PASSWD, groups_of, line_of, number, read};
 use std::fmt;
-use std::fs;
-
-const PASSWD: &str = "/etc/passwd";
-const GROUP: &str = "/etc/group";
 
 /// A user, and the group that is to be its first instead of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +47,7 @@ impl User {
     }
 
     pub(super) fn find(&self) -> Result<Account, String> {
-        let read = |file| {
-            let bytes = fs::read(file).map_err(|e| format!("its user `{self}` cannot be looked up in {file}: {e}"))?;
-            Ok::<_, String>(String::from_utf8_lossy(&bytes).into_owned())
-        };
+        let read = |file| read(file).map_err(|why| format!("its user `{self}` cannot be looked up in {why}"));
         self.find_in(&read(PASSWD)?, &read(GROUP)?)
     }
 
@@ -68,17 +62,12 @@ impl User {
         };
         let gid = match &self.group {
             None => own_gid,
-            Some(name) => line_of(group, name)
-                .and_then(|line| number(&line, 2))
+            Some(name) => Group::find_in(name, group)
+                .map(|group| group.gid)
                 .ok_or_else(|| format!("there is no group `{name}` in {GROUP}; make it, or mend `user`"))?,
         };
-        let is_member = |line: &&str| {
-            let members = line.split(':').nth(3).unwrap_or_default();
-            members.trim_end().split(',').any(|member| member == self.name)
-        };
-        let others = group.lines().filter(is_member).filter_map(|line| number(&fields(line), 2));
         let mut groups = vec![gid];
-        for other in others {
+        for other in groups_of(&self.name, group) {
             if !groups.contains(&other) {
                 groups.push(other);
             }
@@ -109,18 +98,6 @@ impl Account {
         self.switch = euid == 0;
         Ok(self)
     }
-}
-
-fn fields(line: &str) -> Vec<&str> {
-    line.split(':').collect()
-}
-
-fn line_of<'t>(text: &'t str, name: &str) -> Option<Vec<&'t str>> {
-    text.lines().map(fields).find(|fields| fields.first() == Some(&name))
-}
-
-fn number(fields: &[&str], at: usize) -> Option<u32> {
-    fields.get(at)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -85,6 +85,8 @@ proptest! {
             let at_once = bulk.enqueue_many(&tasks).map_err(words);
             prop_assert_eq!(&one_by_one, &at_once);
             prop_assert_eq!(dump(&plain), dump(&bulk));
+            prop_assert!(at_once.is_err() || bulk.count(1).unwrap() == 0, "they are counted as they come");
+            prop_assert_eq!(plain.counts().unwrap(), bulk.counts().unwrap());
         }
     }
 }

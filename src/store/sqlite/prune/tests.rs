@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::store::sqlite::Create;
-use crate::store::{Durability, Ended, Govern, Settled, Store};
-use crate::task::{NewTask, Settlement};
+use crate::store::{Durability, Ended, Govern, Look, Settled, Store};
+use crate::task::{NewTask, Settlement, Status};
 use tempfile::TempDir;
 
 /// Old, final, and neither.
@@ -41,6 +41,7 @@ fn left(store: &Sqlite) -> String {
 fn only_old_final_rows_go_in_bounded_steps() {
     let folder = TempDir::new().unwrap();
     let mut store = with_rows(&folder, "DONE DEAD done PARKED CANCELLED READY dead DONE cancelled DONE");
+    store.count(10).unwrap();
     let counted = store.prune(0, CUTOFF, 100, true).unwrap();
     assert_eq!((counted, left(&store).len()), (Pruned { rows: 5, next: None }, "1 2 3 4 5 6 7 8 9 10".len()));
     assert_eq!(store.prune(0, CUTOFF, 4, false).unwrap(), Pruned { rows: 2, next: Some(4) });
@@ -51,6 +52,9 @@ fn only_old_final_rows_go_in_bounded_steps() {
     assert_eq!(store.prune(0, CUTOFF, 100, false).unwrap(), Pruned { rows: 0, next: None });
     let keys: i64 = store.conn.query_row("SELECT count(*) FROM rowmill_ready", [], |r| r.get(0)).unwrap();
     assert_eq!(keys, 1, "the one that is ready keeps its key");
+    let counts = store.counts().unwrap();
+    let of = |status| counts.total(status);
+    assert_eq!(Status::ALL.map(of), [1, 0, 0, 1, 1, 1, 1], "what is deleted is counted no more");
 }
 
 #[test]
@@ -88,6 +92,21 @@ fn a_pass_ends_where_the_young_rows_begin_and_the_next_one_waits() {
     assert_eq!(store.sweep(CUTOFF, now + PASS_EVERY_MS - 1, 3).unwrap(), None);
     assert!(store.sweep(CUTOFF, now + PASS_EVERY_MS, 3).unwrap().is_some());
     assert!(store.sweep(CUTOFF, OLD, 3).unwrap().is_some(), "a clock that was set back stops nothing");
+}
+
+#[test]
+fn the_names_of_jobs_without_tasks_are_forgotten_when_a_pass_is_over() {
+    let folder = TempDir::new().unwrap();
+    let mut store = with_rows(&folder, "DONE DONE done");
+    store.enqueue(&[NewTask { job: "other".into(), ..NewTask::default() }]).unwrap();
+    store.count(4).unwrap();
+    store.conn.execute("DELETE FROM queue WHERE job = 'noop'", []).unwrap();
+    let names = |store: &Sqlite| -> String {
+        store.conn.query_row("SELECT group_concat(job) FROM rowmill_count", [], |r| r.get(0)).unwrap()
+    };
+    assert_eq!(names(&store), "noop,other");
+    assert_eq!(store.sweep(CUTOFF, CUTOFF, 100).unwrap(), Some(Pruned { rows: 0, next: None }));
+    assert_eq!(names(&store), "other");
 }
 
 #[test]

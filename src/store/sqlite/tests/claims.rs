@@ -127,3 +127,39 @@ fn a_worker_process_that_is_not_written_down_any_more_claims_nothing_and_ends() 
     let e = store.stay(&me, Some(hold)).unwrap_err();
     assert!(e.to_string().contains("another process is worker 0 by now"), "{e}");
 }
+
+#[test]
+fn while_something_of_a_dead_workers_run_lives_its_task_waits_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let (mut one, mut two) = (open(&folder), open(&folder));
+    let (id, next) = {
+        let ids: Vec<i64> = (0..5).map(|_| add(&mut one, "noop", 0)).collect();
+        (ids[0], ids[4])
+    };
+    let place = home(&mut one, id);
+    let (me, other) = (badge(&mut one, 0), badge(&mut two, 1));
+    let hold = one.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    hold.note().starts(id);
+    // What the run has started has the body, and nobody may kill it: this process does not kill itself.
+    let body = std::fs::File::create(body::path(&one.run, me.incarnation)).unwrap();
+    rustix::fs::flock(&body, rustix::fs::FlockOperation::LockShared).unwrap();
+    die(hold);
+    drop(me);
+    let hold = two.hold(place, &other, 6, &nobody).unwrap().unwrap();
+    let row = two.task(id).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt, row.worker), ("running", 1, Some(0)));
+    let in_hand: Vec<i64> = two.fetch(&hold, 10).unwrap().tasks.iter().map(|(task, _)| task.id).collect();
+    assert_eq!(in_hand, [next], "its partition goes on");
+    assert!(two.lost_claims().unwrap().is_empty());
+    let again = badge(&mut one, 0);
+    assert!(one.lost_claims().unwrap().is_empty(), "the next worker of its index does not forget it");
+    rustix::fs::flock(&body, rustix::fs::FlockOperation::Unlock).unwrap();
+    let mut three = open(&folder);
+    let lost = three.lost_claims().unwrap().remove(0);
+    assert_eq!((lost.task.id, lost.ending.clone()), (id, Ending::Failed(Cause::WorkerDied)));
+    let ended = Ended { settlement: suspect(&lost.task), started_at_ms: 7, finished_at_ms: 9, company: None };
+    assert_eq!(three.settle_claim(&lost.claim, &ended).unwrap(), Some(Verdict::Written));
+    let row = three.task(id).unwrap().unwrap();
+    assert_eq!((row.status.word(), row.attempt, row.cause.as_deref()), ("ready", 1, Some("worker_died")));
+    drop(again);
+}

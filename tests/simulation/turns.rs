@@ -1,0 +1,75 @@
+//! What can be done to a run between two turns: to its processes, and to what they wait for.
+
+use super::world::{Inner, Kind, Seat, State};
+use std::sync::{Arc, Condvar};
+
+impl Inner {
+    pub(super) fn add_seat(&mut self, process: usize, name: &'static str) -> usize {
+        let bell = Arc::new(Condvar::new());
+        self.seats.push(Seat { process, name, state: State::Ready, roused: false, bell });
+        self.seats.len() - 1
+    }
+
+    /// Mostly turns follow each other closely; now and then something takes long.
+    pub(super) fn chance_span(&mut self) -> u64 {
+        match self.chance.below(40) {
+            0 => 1_000 * self.chance.below(60),
+            n => 5 * n,
+        }
+    }
+
+    /// The living processes of a kind.
+    pub(super) fn living(&self, is: impl Fn(Kind) -> bool) -> Vec<usize> {
+        (0..self.processes.len()).filter(|p| self.processes[*p].alive && is(self.processes[*p].kind)).collect()
+    }
+
+    /// Ends a process as kill -9 does. Its threads unwind before anybody else goes on.
+    pub(super) fn kill(&mut self, process: usize) {
+        self.processes[process].doomed = true;
+        self.processes[process].alive = false;
+        self.record.died(process);
+    }
+
+    /// Stops a process for a while, as SIGSTOP does.
+    pub(super) fn freeze(&mut self, process: usize, span_us: u64) {
+        self.processes[process].frozen_until = self.now_us + span_us;
+    }
+
+    /// Takes its locks from a process, which is frozen meanwhile: all others take it for dead, as one of another pid
+    /// namespace whose run folder was replaced.
+    pub(super) fn banish(&mut self, process: usize, span_us: u64) {
+        self.freeze(process, span_us);
+        self.processes[process].banished = true;
+        self.record.banished(process);
+    }
+
+    pub(super) fn thaw_all(&mut self) {
+        for process in &mut self.processes {
+            process.frozen_until = 0;
+        }
+    }
+
+    /// Since when a process has not gone on although it could, in microseconds.
+    pub(super) fn silent_us(&self, process: usize) -> u64 {
+        let one = &self.processes[process];
+        if one.frozen_until > self.now_us && !one.banished { self.now_us - one.last_turn } else { 0 }
+    }
+
+    /// Ends the waiting of every thread of this name, in all processes or in one.
+    pub(super) fn rouse(&mut self, name: &'static str, wanted: impl Fn(usize) -> bool) {
+        for seat in self.seats.iter_mut().filter(|seat| seat.name == name && wanted(seat.process)) {
+            match seat.state {
+                State::Later(_) | State::Resting => seat.state = State::Ready,
+                // It does not wait yet: its next waiting is over at once.
+                State::Ready => seat.roused = true,
+                State::Gone => {}
+            }
+        }
+    }
+
+    pub(super) fn fail(&mut self, why: String) {
+        if self.end.is_none() {
+            self.end = Some(Err(why));
+        }
+    }
+}
