@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Most tasks of a run.
-const MOST_TASKS: usize = 25;
+const MOST_TASKS: usize = 18;
 
 fn a_play(chance: &mut Chance) -> Play {
     let parts = chance.below(3);

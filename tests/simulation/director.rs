@@ -19,11 +19,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Cron comes this often, in microseconds.
-const TICK_US: u64 = 400_000;
+const TICK_US: u64 = 1_000_000;
 /// A process that is frozen for longer than this is killed, as workers and ticks do.
 const STALL_US: u64 = 2_000_000;
 /// The storm has so many turns.
-const STORM_TURNS: u64 = 600;
+const STORM_TURNS: u64 = 350;
 
 pub(super) struct Weather {
     folder: PathBuf,
@@ -87,7 +87,7 @@ impl Weather {
     /// At most one misfortune between two turns.
     fn strike(&self, world: &Arc<Simulated>, inner: &mut Inner) {
         let apart = if self.stormy { 1 } else { 50 };
-        match inner.chance.below(400 * apart) {
+        match inner.chance.below(300 * apart) {
             0..=4 => start_application(world, inner, self.database()),
             5..=6 => start_admin(world, inner, self.database(), false),
             7..=9 => self.with_one(inner, |inner, process| {
@@ -249,7 +249,7 @@ fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database:
         let options = Options {
             index,
             workers: None,
-            mode: Mode::Linger(Duration::from_millis(700)),
+            mode: Mode::Linger(Duration::from_millis(1_500)),
             grace: Duration::from_millis(500),
             stall: Duration::from_secs(30),
         };
