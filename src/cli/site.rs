@@ -156,6 +156,7 @@ impl Site {
             None => e,
         })?;
         journal.install()?;
+        journal.take_panics();
         Ok(journal)
     }
 

@@ -120,6 +120,11 @@ impl Journal {
         Ok(())
     }
 
+    /// Makes panics of this process lines of this journal, instead of raw words on standard error.
+    pub fn take_panics(self: &Arc<Self>) {
+        facade::take_panics(self);
+    }
+
     /// An empty batch of lines.
     pub fn lines(&self) -> Lines {
         let mut blank = lock(&self.blank);

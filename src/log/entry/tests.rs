@@ -36,7 +36,7 @@ fn what_is_not_a_line_is_no_entry() {
     for open in [" a=\"open", " a=\"open\\"] {
         let line = format!("{HEAD}{open}");
         let entry = Entry::read(line.as_bytes()).unwrap();
-        assert!(entry.tags.is_empty() && entry.text == &open[1..], "{entry:?}");
+        assert!(entry.tags.is_empty() && entry.text == open[1..], "{entry:?}");
     }
 }
 
