@@ -3,12 +3,13 @@
 //! What would be found here: work that stops for want of a log, lines that do not come back when they can, a day that a
 //! killed tick has lost a part of or doubled.
 
-use crate::installation::{BOUND, Installation, pause, statuses, within};
+use crate::installation::{BOUND, Installation, Running, pause, statuses, within};
 use rowmill::clock::Clock;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 /// Asks for so many short tasks, and waits until they are done.
@@ -131,4 +132,31 @@ fn a_day_that_a_process_still_writes_to_is_not_packed() {
         here.run(&["tick"]).well();
         here.path(&format!("logs/{name}.gz")).exists().then_some(())
     });
+}
+
+#[test]
+fn the_lines_of_tasks_that_settle_together_are_one_write() {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    let here = Installation::new("workers = 1\n");
+    here.insert(300, "noop", "");
+    // A socket that keeps apart what was written at once.
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    let mut command = here.command(&["work", "--index", "0", "--drain", "--log", "stderr"]);
+    let mut worker = Running::start(command.stdout(Stdio::null()).stderr(theirs));
+    drop(command);
+    let (mut packets, mut ours) = (Vec::new(), fs::File::from(ours));
+    loop {
+        let mut room = vec![0; 1 << 20];
+        let len = ours.read(&mut room).unwrap();
+        if len == 0 {
+            break;
+        }
+        room.truncate(len);
+        packets.push(String::from_utf8(room).unwrap());
+    }
+    assert_eq!(worker.code(), Some(0));
+    let done = |packet: &String| packet.lines().filter(|line| line.contains(" job=noop attempt=1 done ")).count();
+    assert!(packets.iter().all(|packet| packet.ends_with('\n')));
+    assert_eq!(packets.iter().map(done).sum::<usize>(), 300);
+    assert!(packets.iter().map(done).max() > Some(1), "{packets:?}");
 }

@@ -110,10 +110,15 @@ fn whoever_dies_at_any_point_loses_and_doubles_nothing() {
             break;
         }
         steps += 1;
-        // One that dies within the next: the first bytes of a piece are there, or a piece of nothing.
-        let torn = pack::member(&text[..MEMBER / 2]).unwrap();
-        let torn = if steps % 2 == 0 { &torn[..torn.len() / 2] } else { &[0; 3_000][..] };
-        OpenOptions::new().append(true).open(&part).unwrap().write_all(torn).unwrap();
+        // One that dies within the next: the first bytes of a piece are there, or a piece of nothing, or the head of one and
+        // nothing of the rest.
+        let mut torn = pack::member(&text[..MEMBER / 2]).unwrap();
+        match steps % 3 {
+            0 => torn.truncate(torn.len() / 2),
+            1 => torn.fill(0),
+            _ => torn[30..].fill(0),
+        }
+        OpenOptions::new().append(true).open(&part).unwrap().write_all(&torn).unwrap();
     }
     assert!(steps >= 3 && !part.exists() && unpacked(dir.path()) == text);
     // One that died between the end of packing and the removal.
@@ -196,4 +201,17 @@ fn files_of_others_are_read_and_left() {
     std::fs::remove_file(dir.path().join(NAME)).unwrap();
     assert!(shown(dir.path()) == text);
     assert_eq!(remove_old(dir.path(), date(2), false), 1);
+}
+
+#[test]
+fn the_packed_day_is_in_its_place_before_the_day_itself_goes() {
+    use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
+    let (dir, _) = with_a_day(10);
+    let seen = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+    add_watch(&seen, dir.path(), WatchFlags::MOVED_TO | WatchFlags::DELETE).unwrap();
+    assert_eq!(pack(dir.path()), [date(1)]);
+    let mut room = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut events = Reader::new(&seen, &mut room);
+    let mut name = || events.next().unwrap().file_name().unwrap().to_str().unwrap().to_string();
+    assert_eq!([name(), name()], [format!("{NAME}.gz"), NAME.to_string()]);
 }
