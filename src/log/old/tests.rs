@@ -36,9 +36,8 @@ fn unpacked(dir: &Path) -> Vec<u8> {
     bytes
 }
 
-/// The day, as `logs` shows it.
-fn shown(dir: &Path) -> Vec<u8> {
-    let query = Query {
+fn query(dir: &Path) -> Query {
+    Query {
         dir: dir.to_owned(),
         zone: chrono_tz::UTC,
         date: Some(date(1)),
@@ -47,10 +46,19 @@ fn shown(dir: &Path) -> Vec<u8> {
         choice: Choice::default(),
         last: None,
         view: View::default(),
-    };
+    }
+}
+
+/// What `logs` shows.
+fn answer(query: &Query) -> Vec<u8> {
     let mut out = Vec::new();
-    show(&query, &Clock::manual(0), &mut out).unwrap();
+    show(query, &Clock::manual(0), &mut out).unwrap();
     out
+}
+
+/// The day, as `logs` shows it.
+fn shown(dir: &Path) -> Vec<u8> {
+    answer(&query(dir))
 }
 
 fn pack(dir: &Path) -> Vec<NaiveDate> {
@@ -214,4 +222,38 @@ fn the_packed_day_is_in_its_place_before_the_day_itself_goes() {
     let mut events = Reader::new(&seen, &mut room);
     let mut name = || events.next().unwrap().file_name().unwrap().to_str().unwrap().to_string();
     assert_eq!([name(), name()], [format!("{NAME}.gz"), NAME.to_string()]);
+}
+
+#[test]
+fn a_packed_day_is_asked_like_a_plain_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut lines =
+        crate::log::Lines::new(::log::LevelFilter::Info, Form::Json, crate::log::Stamp::new(chrono_tz::UTC));
+    // From 2026-11-01 00:00 on, two a second.
+    let first_ms = 1_793_491_200_000;
+    for i in 0..30_000_i64 {
+        lines.add(
+            first_ms + i * 500,
+            ::log::Level::Info,
+            &[("task", &(i % 1_000))],
+            format_args!("{}", "x".repeat(50)),
+        );
+    }
+    std::fs::write(dir.path().join(NAME), lines.bytes()).unwrap();
+    let all = query(dir.path());
+    let queries = [
+        Query { since_ms: Some(first_ms + 14_000_000), ..all.clone() },
+        Query { since_ms: Some(first_ms + 7_000_000), until_ms: Some(first_ms + 7_010_000), ..all.clone() },
+        Query { last: Some(5), ..all.clone() },
+        Query { last: Some(25), choice: Choice { task: Some(7), ..Choice::default() }, ..all.clone() },
+        Query { last: Some(3), until_ms: Some(first_ms + 60_000), ..all.clone() },
+    ];
+    let plain: Vec<Vec<u8>> = queries.iter().map(answer).collect();
+    let counts = plain.iter().map(|out| out.iter().filter(|byte| **byte == b'\n').count());
+    assert_eq!(counts.collect::<Vec<_>>(), [2_000, 20, 5, 25, 3]);
+    assert_eq!(pack(dir.path()), [date(1)]);
+    assert!(
+        super::pack::contents(&File::open(dir.path().join(NAME.to_string() + ".gz")).unwrap()).unwrap().len > 3 << 20
+    );
+    assert!(queries.iter().map(answer).eq(plain));
 }
