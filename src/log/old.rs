@@ -11,7 +11,7 @@
 use super::day::{self, Kind};
 use super::pack::{self, Contents, MEMBER, Packed};
 use chrono::NaiveDate;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -68,9 +68,27 @@ enum End {
     LeftAlone,
 }
 
-/// Opens a day's file so that it can be locked: on network file systems, only what could be written can.
+/// Opens a day's file so that it can be locked: on network file systems, only what could be written can. Never through a
+/// link: root does this in folders of others too.
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(path).or_else(|_| File::open(path))
+    let options = |write| no_link(OpenOptions::new().read(true).write(write));
+    options(true).open(path).or_else(|_| options(false).open(path))
+}
+
+fn no_link(options: &mut OpenOptions) -> OpenOptions {
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).clone()
+}
+
+/// Opens the part, or makes it; from the beginning it is the same user's as the day.
+fn open_part(path: &Path, plain: &File) -> io::Result<Arc<File>> {
+    let part = no_link(OpenOptions::new().read(true).append(true).create(true).mode(0o600)).open(path)?;
+    let (ours, theirs) = (part.metadata()?, plain.metadata()?);
+    if !ours.is_file() || ours.nlink() != 1 {
+        return Err(io::Error::other(format!("{} is no file of ours", path.display())));
+    }
+    // Only root can; whoever else makes it is who goes on with it.
+    let _ = fchown(&part, Some(theirs.uid()), Some(theirs.gid()));
+    Ok(Arc::new(part))
 }
 
 /// Whether nobody else has this file open for writing; the lock stays until it is closed.
@@ -102,8 +120,7 @@ fn compress(dir: &Path, date: NaiveDate, goes_on: &mut dyn FnMut() -> bool) -> i
     if let Some(end) = settle_double(&plain, &plain_path, &packed_path)? {
         return Ok(end);
     }
-    let part = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&part_path)?;
-    let part = Arc::new(part);
+    let part = open_part(&part_path, &plain)?;
     let mut done = usable(&plain, &part)?;
     part.set_len(done.packed_len)?;
     let mut room = vec![0; MEMBER];
@@ -221,7 +238,7 @@ fn put_back(plain: &File, path: &Path, known: u64) -> io::Result<()> {
     let mut at = known;
     while plain.metadata()?.len() > at {
         let late = piece(plain, at, &mut room)?;
-        OpenOptions::new().append(true).create(true).mode(0o640).open(path)?.write_all(late)?;
+        no_link(OpenOptions::new().append(true).create(true).mode(0o640)).open(path)?.write_all(late)?;
         at += late.len() as u64;
     }
     Ok(())

@@ -257,3 +257,24 @@ fn a_packed_day_is_asked_like_a_plain_one() {
     );
     assert!(queries.iter().map(answer).eq(plain));
 }
+
+#[test]
+fn what_lies_in_the_place_of_a_part_is_not_written_to() {
+    let (dir, text) = with_a_day(10);
+    let part = dir.path().join(format!(".{NAME}.gz.part"));
+    let victim = dir.path().join("victim");
+    std::fs::write(&victim, "mine").unwrap();
+    for by_symlink in [true, false] {
+        let planted =
+            if by_symlink { std::os::unix::fs::symlink(&victim, &part) } else { std::fs::hard_link(&victim, &part) };
+        planted.unwrap();
+        assert!(compress_old(dir.path(), date(2), &mut || true).is_err());
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
+        std::fs::remove_file(&part).unwrap();
+    }
+    // Nor is a link taken for a day.
+    std::fs::rename(dir.path().join(NAME), dir.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", dir.path().join(NAME)).unwrap();
+    assert_eq!(pack(dir.path()), []);
+    assert!(std::fs::read(dir.path().join("elsewhere")).unwrap() == text);
+}
