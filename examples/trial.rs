@@ -170,6 +170,20 @@ impl Job for Once {
     }
 }
 
+/// Breaks.
+#[derive(Deserialize)]
+struct Break(IgnoredAny);
+
+impl Job for Break {
+    const NAME: &'static str = "break";
+
+    #[allow(clippy::panic, reason = "that is what it is for")]
+    async fn run(self, _: &Context) -> Result<Outcome, JobError> {
+        let Break(_) = self;
+        panic!("two\nlines")
+    }
+}
+
 fn main() -> ExitCode {
     rowmill::main(|jobs| {
         jobs.job::<Note>()?;
@@ -179,6 +193,7 @@ fn main() -> ExitCode {
         jobs.job::<Crash>()?;
         jobs.job::<Spin>()?;
         jobs.job::<Once>()?;
+        jobs.job::<Break>()?;
         Ok(())
     })
 }

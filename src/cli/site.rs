@@ -145,6 +145,7 @@ impl Site {
             dir: self.config.log_dir.clone(),
             zone: self.config.timezone,
             level: self.config.log_level,
+            form: self.config.log_format,
             to_stderr: log_to == LogTo::Stderr,
         };
         let group = self.group()?.filter(|_| log_to == LogTo::File);
@@ -155,6 +156,7 @@ impl Site {
             None => e,
         })?;
         journal.install()?;
+        journal.take_panics();
         Ok(journal)
     }
 

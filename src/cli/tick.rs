@@ -57,8 +57,7 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
         log::warn!("{remark}: {}", crew::RENEW);
     }
     if !ticked.left_to_another && !ticked.stopped {
-        // What could not be swept is swept by the next tick.
-        prune::sweep(site, store.as_mut()).unwrap_or_else(|e| log::warn!("old rows are not removed: {e}"));
+        prune::sweep(site, store.as_mut());
     }
     Ok(children)
 }

@@ -20,6 +20,7 @@ pub use start::{Started, init};
 
 use crate::cron::Cron;
 use crate::error::{Error, Result};
+use crate::log::Form;
 use crate::share::Group;
 use crate::store::Durability;
 use crate::task::Policy;
@@ -56,6 +57,8 @@ pub struct Config {
     pub log_dir: PathBuf,
     /// Records below it are left out of the log.
     pub log_level: log::LevelFilter,
+    /// The form of the lines of the log.
+    pub log_format: Form,
     /// The folder whose executable files are jobs. Absolute; it need not exist.
     pub scripts_dir: PathBuf,
     /// How long a worker stays after its last work and after the last tick, in milliseconds.

@@ -75,6 +75,8 @@ pub struct Limits {
 pub struct OutputLine {
     /// Whether it came from stderr.
     pub stderr: bool,
+    /// Whether it is the engine's word about what was written (so much was dropped), and not the executable's.
+    pub note: bool,
     /// The line, lossily decoded, without its end. A line of more than 4 KiB comes in several pieces.
     pub text: String,
 }
