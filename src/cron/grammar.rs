@@ -40,6 +40,10 @@ const NICKNAMES: [(&str, &str); 7] = [
 /// Longer than any expression that a person writes; a list of every second has 169 characters.
 const LONGEST: usize = 1_000;
 
+/// Every minute of an hour, every hour of a day; see [`Fields`].
+pub(super) const ALL_MINUTES: u64 = (1 << 60) - 1;
+pub(super) const ALL_HOURS: u64 = (1 << 24) - 1;
+
 /// What the fields of an expression say. Two expressions with the same fields are due at the same local times.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Fields {

@@ -4,6 +4,7 @@ mod changes;
 mod every_zone;
 mod expression;
 mod single;
+mod words;
 
 use super::Cron;
 use chrono::{DateTime, NaiveDateTime};
