@@ -108,6 +108,9 @@ fn number(
     let plain = digits.contains(&piece.text.len()) && piece.text.bytes().all(|b| b.is_ascii_digit());
     match piece.text.parse::<u32>() {
         Ok(value) if plain && values.contains(&value) => Ok(value),
+        Ok(value) if values.contains(&value) && piece.text.len() < *digits.start() => {
+            piece.wrong(format!("`{}` is too short: {what} has {} digits here; {HOW}", piece.text, digits.start()))
+        }
         _ => piece.wrong(format!("`{}` is not {what} ({} to {}); {HOW}", piece.text, values.start(), values.end())),
     }
 }

@@ -9,7 +9,7 @@
 //! a gap, and at the first of two equal times. One that names every hour, or every or each n-th minute or second, follows
 //! the clock: what is left out is left out, and what is repeated is due twice.
 
-use super::grammar::{self, Fields};
+use super::grammar::{self, Fields, Read};
 use super::zone::{self, Found};
 use super::{EVALUATED_MS, TimingError, describe};
 use chrono::{NaiveDateTime, TimeDelta};
@@ -29,7 +29,7 @@ impl Cron {
     /// Reads an expression. It is refused when it has another form than those above, and when it can never be due
     /// (`0 0 30 2 *`).
     pub fn parse(text: &str) -> Result<Cron, TimingError> {
-        let (plain, fields) = grammar::read(text)?;
+        let Read { plain, fields, day_at } = grammar::read(text)?;
         let pattern = croner::parser::CronParser::builder()
             .seconds(croner::parser::Seconds::Optional)
             .year(croner::parser::Year::Disallowed)
@@ -39,7 +39,7 @@ impl Cron {
         let cron = Cron { text: text.to_string(), fields, pattern };
         match cron.next_after(0, Tz::UTC) {
             Some(_) => Ok(cron),
-            None => Err(TimingError::new("it is never due: no month has such a day", None)),
+            None => Err(TimingError::new("it is never due: no month has such a day", Some(day_at))),
         }
     }
 

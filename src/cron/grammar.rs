@@ -84,8 +84,17 @@ pub(super) struct Weekdays {
     pub(super) nth: [u64; 5],
 }
 
-/// The expression in capitals and without nicknames, and what it says, if it has the right form.
-pub(super) fn read(text: &str) -> Result<(String, Fields), TimingError> {
+/// An expression of the right form.
+pub(super) struct Read {
+    /// In capitals and without nicknames.
+    pub(super) plain: String,
+    pub(super) fields: Fields,
+    /// Where the day of the month stands.
+    pub(super) day_at: usize,
+}
+
+/// Reads what has the right form.
+pub(super) fn read(text: &str) -> Result<Read, TimingError> {
     all_plain(text)?;
     if text.len() > LONGEST {
         return Err(TimingError::new(format!("it is longer than {LONGEST} characters"), Some(LONGEST)));
@@ -102,12 +111,14 @@ pub(super) fn read(text: &str) -> Result<(String, Fields), TimingError> {
     };
     let seconds = second.map_or(Ok(1), |second| values(&SECOND, second))?;
     let (minutes, hours) = (values(&MINUTE, minute)?, values(&HOUR, hour)?);
-    let (days, months, weekdays) = (days(day)?, values(&MONTH, month)?, weekdays(weekday)?);
+    let (day_at, days) = (day.at, days(day)?);
+    let (months, weekdays) = (values(&MONTH, month)?, weekdays(weekday)?);
     let each = |field: &Field, set: u64, piece: Piece<'_>| set == all_of(field) || piece.text.contains('*');
     let follows_the_clock = hours == all_of(&HOUR)
         || each(&MINUTE, minutes, minute)
         || second.is_some_and(|second| each(&SECOND, seconds, second));
-    Ok((plain.clone(), Fields { seconds, minutes, hours, days, months, weekdays, follows_the_clock }))
+    let fields = Fields { seconds, minutes, hours, days, months, weekdays, follows_the_clock };
+    Ok(Read { plain, fields, day_at })
 }
 
 fn words(text: &str) -> Vec<Piece<'_>> {

@@ -79,7 +79,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("@daily 5", Some(7), "nothing may follow `@daily`"),
         ("0 0 * * ä", Some(8), "`\\u{e4}` has no meaning here"),
         ("0 0\n* * *", Some(3), "`\\n` has no meaning here"),
-        ("0 0 30 2 *", None, "it is never due"),
+        ("0 0 30 2 *", Some(4), "it is never due"),
     ] {
         let e = Cron::parse(cron).expect_err(cron);
         assert!(e.message().starts_with(message), "{cron}: {e}");
