@@ -105,10 +105,10 @@ fn number(
     digits: RangeInclusive<usize>,
     values: RangeInclusive<u32>,
 ) -> Result<u32, TimingError> {
-    let plain = digits.contains(&piece.text.len()) && piece.text.bytes().all(|b| b.is_ascii_digit());
+    let (length, plain) = (piece.text.len(), piece.text.bytes().all(|b| b.is_ascii_digit()));
     match piece.text.parse::<u32>() {
-        Ok(value) if plain && values.contains(&value) => Ok(value),
-        Ok(value) if values.contains(&value) && piece.text.len() < *digits.start() => {
+        Ok(value) if plain && digits.contains(&length) && values.contains(&value) => Ok(value),
+        Ok(_) if plain && length < *digits.start() => {
             piece.wrong(format!("`{}` is too short: {what} has {} digits here; {HOW}", piece.text, digits.start()))
         }
         _ => piece.wrong(format!("`{}` is not {what} ({} to {}); {HOW}", piece.text, values.start(), values.end())),

@@ -134,8 +134,9 @@ fn wrong_number_of_fields<T>(pieces: &[Piece<'_>]) -> Result<T, TimingError> {
     };
     let fields = "minute, hour, day of month, month, weekday; seconds may stand in front";
     // What is missing is missing behind the last one.
-    let at = pieces.get(6).map(|p| p.at).or_else(|| pieces.last().map(|p| p.at + p.text.len()));
-    Err(TimingError::new(format!("{has}; 5 are needed: {fields}"), at))
+    let end = pieces.last().map_or(0, |p| p.at + p.text.len());
+    let at = pieces.get(6).map_or(end, |p| p.at);
+    Err(TimingError::new(format!("{has}; 5 are needed: {fields}"), Some(at)))
 }
 
 fn plain_nickname(nickname: Piece<'_>, after: Option<Piece<'_>>) -> Result<&'static str, TimingError> {

@@ -20,7 +20,7 @@ use std::fmt;
 use std::iter;
 
 /// Years outside of these are not evaluated: 1900-01-01 to 4900-01-01 UTC, in milliseconds.
-const EVALUATED_MS: std::ops::Range<i64> = -2_208_988_800_000..92_460_096_000_000;
+const EVALUATED_MS: std::ops::Range<i64> = -2_208_988_800_000..92_461_910_400_000;
 
 /// When something is due: again and again, or once.
 #[derive(Debug, Clone, PartialEq, Eq)]

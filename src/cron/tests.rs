@@ -3,6 +3,7 @@
 mod changes;
 mod every_zone;
 mod expression;
+mod oracle;
 mod single;
 mod words;
 

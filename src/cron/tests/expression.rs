@@ -48,7 +48,11 @@ fn a_day_of_the_month_or_a_weekday_is_enough() {
 #[test]
 fn what_is_wrong_is_said_with_its_place() {
     for (cron, at, message) in [
-        ("", None, "it is empty; 5 are needed: minute, hour, day of month, month, weekday; seconds may stand in front"),
+        (
+            "",
+            Some(0),
+            "it is empty; 5 are needed: minute, hour, day of month, month, weekday; seconds may stand in front",
+        ),
         ("* * * *", Some(7), "it has 4 fields; 5 are needed"),
         ("0 * * * * * 2030", Some(12), "it has 7 fields; 5 are needed"),
         ("61 * * * *", Some(0), "`61` is not a minute (0 to 59)"),

@@ -1,7 +1,10 @@
 //! Plain language: right in each form, the same for the same sets, other for others.
 
 use super::{expression, expression_or_seconds};
+use crate::cron::grammar::{self, Fields};
 use crate::cron::{Cron, Timing};
+use chrono::{DateTime, Datelike, NaiveDateTime, Timelike};
+use chrono_tz::Tz;
 use proptest::prelude::*;
 
 #[test]
@@ -100,7 +103,49 @@ fn spelt_out(text: &str) -> String {
     .join(" ")
 }
 
+/// Whether the sets that the words are made of have this time.
+fn has(fields: &Fields, at: NaiveDateTime) -> bool {
+    let has = |set: u64, value: u32| set >> value & 1 == 1;
+    let (day, month_end) = (at.day(), u32::from(at.num_days_in_month()));
+    let weekday_of = |day: u32| at.with_day(day).unwrap().weekday();
+    let is_workday = |day: u32| weekday_of(day).num_days_from_monday() < 5;
+    // Nearest first, and the earlier of two; Saturday and Sunday are never as far from both sides.
+    let nearest = |to: u32| {
+        [0i64, -1, 1, -2, 2]
+            .map(|by| i64::from(to) + by)
+            .into_iter()
+            .find(|day| (1..=i64::from(month_end)).contains(day) && is_workday(*day as u32))
+    };
+    let (days, weekdays) = (&fields.days, &fields.weekdays);
+    let day_is = has(days.set, day)
+        || days.last && day == month_end
+        || days.last_workday && (1..=month_end).rfind(|day| is_workday(*day)) == Some(day)
+        || (1..=month_end).any(|to| has(days.nearest_workday, to) && nearest(to) == Some(i64::from(day)));
+    let weekday = at.weekday().num_days_from_sunday();
+    let weekday_is = has(weekdays.set, weekday)
+        || has(weekdays.nth[(day as usize - 1) / 7], weekday)
+        || has(weekdays.last, weekday) && day + 7 > month_end;
+    has(fields.seconds, at.second())
+        && has(fields.minutes, at.minute())
+        && has(fields.hours, at.hour())
+        && has(fields.months, at.month())
+        && (days.any && weekdays.any || day_is || weekday_is)
+}
+
 proptest! {
+    #[test]
+    fn the_words_speak_of_the_times_that_are_due(text in expression(), hours in 0i64..40_000) {
+        let fields = grammar::read(&text).unwrap().fields;
+        let start = super::utc("2026-01-01T00:00:00Z") + hours * 3_600_000;
+        let end = start + 4 * 86_400_000;
+        let cron = Cron::parse(&text).unwrap();
+        let found: Vec<i64> = cron.due(start - 1, end, Tz::UTC).collect();
+        let minutes = (start..=end).step_by(60_000);
+        let expected: Vec<i64> =
+            minutes.filter(|ms| has(&fields, DateTime::from_timestamp_millis(*ms).unwrap().naive_utc())).collect();
+        prop_assert_eq!(found, expected, "{}", text);
+    }
+
     #[test]
     fn another_way_to_write_the_same_has_the_same_words(text in expression_or_seconds()) {
         let other = spelt_out(&text);
@@ -117,7 +162,7 @@ proptest! {
         let (Ok(one), Ok(two)) = (Cron::parse(&text), Cron::parse(&changed)) else { return Ok(()) };
         let after = super::utc("2026-01-01T00:00:00Z");
         // The first hundred tell most expressions apart; those that they do not may have the same words.
-        let first = |cron: &Cron| cron.due(after, i64::MAX, chrono_tz::Tz::UTC).take(100).collect::<Vec<_>>();
+        let first = |cron: &Cron| cron.due(after, i64::MAX, Tz::UTC).take(100).collect::<Vec<_>>();
         if first(&one) != first(&two) {
             prop_assert_ne!(one.describe(), two.describe(), "{} and {}", text, changed);
         }
