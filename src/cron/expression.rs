@@ -22,7 +22,8 @@ use std::iter;
 pub struct Cron {
     text: String,
     fields: Fields,
-    pattern: croner::Cron,
+    // Boxed: it is many times the size of the other timings.
+    pattern: Box<croner::Cron>,
 }
 
 impl Cron {
@@ -36,7 +37,7 @@ impl Cron {
             .build()
             .parse(&plain)
             .map_err(|e| TimingError::new(format!("this is not a cron expression: {e}"), None))?;
-        let cron = Cron { text: text.to_string(), fields, pattern };
+        let cron = Cron { text: text.to_string(), fields, pattern: Box::new(pattern) };
         match cron.next_after(0, Tz::UTC) {
             Some(_) => Ok(cron),
             None => Err(TimingError::new("it is never due: no month has such a day", Some(day_at))),
