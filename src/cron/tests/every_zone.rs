@@ -84,7 +84,13 @@ fn check(plain: &Plain, zone: Tz, change_s: i64) {
     let expected = plain.due(from, until, zone, 0);
     let texts = |list: &[i64]| list.iter().map(|ms| text_of(*ms)).collect::<Vec<_>>();
     assert_eq!(texts(&found), texts(&expected), "{text} in {zone} around {}", text_of(change_s * 1_000));
-    for at in &found {
-        assert_eq!(cron.latest_due(from, *at, zone), Some(*at), "{text} in {zone}");
+    for pair in found.windows(2) {
+        assert_eq!(
+            cron.latest_due(from, pair[1] - 1, zone),
+            Some(pair[0]),
+            "{text} in {zone} before {}",
+            text_of(pair[1])
+        );
+        assert_eq!(cron.next_after(pair[1] - 1, zone), Some(pair[1]), "{text} in {zone}");
     }
 }
