@@ -119,7 +119,7 @@ impl Cron {
                 return Some(at_s);
             }
             local = match found {
-                Found::Gap(after_s) => zone::local(after_s, zone)?,
+                Found::Gap(after_s) => zone::local(after_s, zone)?.max(local + SECOND),
                 _ => local + SECOND,
             };
         }
@@ -141,7 +141,7 @@ impl Cron {
                 return Some(at_s);
             }
             local = match found {
-                Found::Gap(after_s) => zone::local(after_s - 1, zone)?,
+                Found::Gap(after_s) => zone::local(after_s - 1, zone)?.min(local - SECOND),
                 _ => local - SECOND,
             };
         }
