@@ -264,12 +264,12 @@ fn what_is_wrong_in_a_schedule_is_said_with_its_place() {
         ("[[schedule]]\nname = 's'\njob = 'a'", "1:1: [[schedule]] has no `cron`", "minute, hour"),
         (
             "[[schedule]]\nname = 's'\njob = 'a'\ncron = '0 24 * * *'",
-            "4:11: cron `0 24 * * *`: `24` is not an hour (0 to 23)",
+            "4:11: cron `0 24 * * *`: `24` is not an hour (0 to 23); midnight is 0",
             "",
         ),
         (
             "[[schedule]]\nname = 's'\njob = 'a'\ncron = \"0 \\u0032\\u0034 * * *\"",
-            "4:8: cron `0 24 * * *`: `24` is not an hour (0 to 23)",
+            "4:8: cron `0 24 * * *`: `24` is not an hour (0 to 23); midnight is 0",
             "",
         ),
         (
@@ -279,7 +279,7 @@ fn what_is_wrong_in_a_schedule_is_said_with_its_place() {
         ),
         (
             "[[schedule]]\nname = 's'\njob = 'a'\ncron = '0 0 30 2 *'",
-            "4:8: cron `0 0 30 2 *`: it is never due: no month has such a day",
+            "4:13: cron `0 0 30 2 *`: it is never due: no month has such a day",
             "",
         ),
     ] {
@@ -305,7 +305,7 @@ fn all_problems_are_found_in_the_order_of_the_file() {
         "linger = 5\nworker = 1\n[[job]]\nname = 'b'\n[[schedule]]\nname = 's'\ncron = 'x'\njob = 'a'\nenable = 1\n";
     let dir = written(text);
     let places: Vec<String> = problems(None, dir.path(), &no_env, &["a"]).iter().map(|p| p.place.to_string()).collect();
-    let wanted = ["1:10", "2:1", "3:1", "7:8", "9:1"].map(|place| format!("rowmill.toml:{place}"));
+    let wanted = ["1:10", "2:1", "3:1", "7:10", "9:1"].map(|place| format!("rowmill.toml:{place}"));
     assert_eq!(places, wanted);
     let first = Config::load(None, dir.path(), &no_env).unwrap_err();
     assert!(first.to_string().starts_with(&wanted[0]), "{first}");
