@@ -35,6 +35,7 @@ mod pause;
 mod place;
 mod prune;
 mod pulse;
+mod relog;
 mod schedules;
 mod settle;
 mod sharing;
