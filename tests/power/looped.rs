@@ -141,7 +141,8 @@ fn ask(store: &mut Sqlite) {
 fn drain(folder: &Path) -> rowmill::Result<Summary> {
     let mut store = Sqlite::open(&folder.join("q.db"), Durability::Normal, Create::Never)?;
     let zone = chrono_tz::UTC;
-    let settings = Settings { dir: folder.join("logs"), zone, level: log::LevelFilter::Info, to_stderr: false };
+    let (dir, level, form) = (folder.join("logs"), log::LevelFilter::Info, rowmill::log::Form::Text);
+    let settings = Settings { dir, zone, level, form, to_stderr: false };
     let journal = Journal::open(settings, Clock::System)?;
     let (grace, stall) = (Duration::from_secs(60), Duration::from_secs(3_600));
     let options = Options { index: 0, workers: None, mode: Mode::Drain, grace, stall };

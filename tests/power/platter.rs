@@ -2,7 +2,7 @@
 //!
 //! What was synced is there. Of what was not, each write, each change of a length and each name may be there or not, in
 //! whatever order it was done; a write may be there in some of its sectors, up to some byte of one, or with rubbish in
-//! one. Bytes that a write does not touch stay as they were: SQLite relies on that (`SQLITE_IOCAP_POWERSAFE_OVERWRITE`).
+//! one. Bytes that a write does not change stay as they were: SQLite relies on that (`SQLITE_IOCAP_POWERSAFE_OVERWRITE`).
 
 use super::chance::Chance;
 use super::disk::{Event, File};
@@ -266,10 +266,15 @@ fn apply(bytes: &mut Vec<u8>, change: &Change, fate: Fate) {
         }
         Fate::Rubbish { seed } => {
             let mut chance = Chance::of(seed);
-            bytes[at..end].copy_from_slice(data);
             let from = at + chance.below(data.len());
             let to = end.min(from + 1 + chance.below(512));
-            bytes[from..to].iter_mut().for_each(|byte| *byte = chance.next() as u8);
+            for n in at..end {
+                let rubbish = chance.next() as u8;
+                // What a write leaves as it was is not touched by it.
+                if bytes[n] != data[n - at] {
+                    bytes[n] = if (from..to).contains(&n) { rubbish } else { data[n - at] };
+                }
+            }
         }
     }
 }
