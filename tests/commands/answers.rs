@@ -99,7 +99,7 @@ fn status_has_the_counts_the_workers_and_what_comes() {
         (&json!("nightly"), &Value::Null, 7_200_000)
     );
     let table = here.run(&["status"]).well();
-    for part in ["database    ", "partitions  3", "0 (pid ", "stranger", "nightly", "0 2 * * *"] {
+    for part in ["database    ", "partitions  3", "0 (pid ", "stranger", "nightly", "at 02:00 every day"] {
         assert!(table.contains(part), "{part}: {table}");
     }
 }
