@@ -3,7 +3,7 @@
 //! The tests run it, kill it and look at what is left. Its jobs write into the table `outbox (task, n)`, which whoever uses
 //! it makes first, and into files of the folder that it is started in.
 
-use rowmill::{Backoff, Context, Delivery, Job, JobError, NewTask, Outcome, Policy, Tx};
+use rowmill::{Backoff, Context, Delivery, Job, JobError, NewTask, Outcome, Policy, Schedule, Tx};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::fs::File;
@@ -194,6 +194,7 @@ fn main() -> ExitCode {
         jobs.job::<Spin>()?;
         jobs.job::<Once>()?;
         jobs.job::<Break>()?;
+        jobs.schedule(Schedule { param: "\"{date}\"".into(), ..Schedule::new("yearly", "@yearly", "note") })?;
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! The command line: every flag beside its help text.
 
 use super::args_logs::LogsArgs;
+use super::args_schedules::{NextArgs, ScheduleCommand, SchedulesArgs};
 use super::args_tasks::{FromArgs, OperateArgs, TryArgs, WaitArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -151,6 +152,19 @@ pub(super) enum Command {
         /// The name of the job
         job: String,
     },
+    /// Make, remove, run, pause or resume a schedule
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  rowmill schedule add nightly --cron '0 2 * * *' --timezone Europe/Berlin --job report\n  \
+        rowmill schedule run nightly --wait\n  rowmill schedule pause nightly"
+    )]
+    Schedule(ScheduleCommand),
+    /// The schedules: when they are due, and what became of it
+    #[command(after_help = "Examples:\n  rowmill schedules\n  rowmill schedules nightly --limit 50")]
+    Schedules(SchedulesArgs),
+    /// When a schedule is due next: local time, UTC, and where a change of the clock applies
+    #[command(after_help = "Example:\n  rowmill next nightly -n 10")]
+    Next(NextArgs),
     /// How many tasks became final, by day, job and status; days are UTC
     History(HistoryArgs),
     /// Remove old tasks that are done, dead or cancelled, and old log files; ticks do so by themselves

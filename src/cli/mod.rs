@@ -6,6 +6,7 @@
 mod access;
 mod args;
 mod args_logs;
+mod args_schedules;
 mod args_tasks;
 mod check;
 mod children;
@@ -21,6 +22,8 @@ mod operate;
 mod paper;
 mod prometheus;
 mod prune;
+mod schedule;
+mod schedules;
 mod setup;
 mod show;
 mod site;
@@ -113,6 +116,9 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Workers(format) => crew::workers(&Site::find(&place, register)?, format.format),
         Command::Pause { job } => govern::pause(&Site::find(&place, register)?, &job),
         Command::Resume { job } => govern::resume(&Site::find(&place, register)?, &job),
+        Command::Schedule(args) => schedule::schedule(&Site::find(&place, register)?, args),
+        Command::Schedules(args) => schedules::schedules(&Site::find(&place, register)?, &args),
+        Command::Next(args) => schedules::next_times(&Site::find(&place, register)?, &args),
         Command::History(args) => history::history(&Site::find(&place, register)?, &args),
         Command::Prune { older_than, dry_run } => {
             prune::prune(&Site::find(&place, register)?, older_than.as_deref(), dry_run)

@@ -147,7 +147,9 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
         });
     config.retention_ms = retention.map_or(config.retention_ms, Spanned::into_inner);
     config.jobs = jobs::read(top, config, env);
-    config.schedules = schedules::read(top, config.timezone);
+    let (schedules, own_jobs) = schedules::read(top, config, env);
+    config.schedules = schedules;
+    config.jobs.extend(own_jobs);
 }
 
 fn workers(top: &Section<'_, '_>) -> Option<u32> {

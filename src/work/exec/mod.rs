@@ -8,6 +8,7 @@
 //! *Invariant:* [`run`] leaves no child behind, dead or alive, whichever way it ends, unwinding included.
 //! *Invariant:* a process group is only signalled while its leader is not reaped, so its number cannot be another's.
 
+mod ask;
 mod attend;
 mod ending;
 mod launch;
@@ -22,6 +23,7 @@ mod start;
 mod tests;
 mod user;
 
+pub use ask::{Asked, ask};
 pub(super) use ending::signal_number;
 pub use user::User;
 
