@@ -12,7 +12,9 @@ use super::verdict::PARTITIONS;
 use rowmill::Result;
 use rowmill::error::Kind;
 use rowmill::store::sqlite::{Create, Sqlite, as_application};
-use rowmill::store::{Badge, Chosen, Claim, Durability, Govern, Operate, Operation, Schedule, Settled, Store};
+use rowmill::store::{
+    Badge, Chosen, Claim, Durability, Firing, Govern, Operate, Operation, Origin, Schedule, Settled, Store, Timetable,
+};
 use rowmill::task::{NewTask, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,7 +54,6 @@ struct Scene {
     badges: Vec<Badge>,
     /// Claimed tasks that still run.
     running: Vec<(Claim, Task)>,
-    fired: i64,
 }
 
 /// Plays a history and answers what happened to its disk.
@@ -62,8 +63,7 @@ pub(crate) fn play(plot: Plot) -> Vec<Event> {
     layer::insert(folder.path(), &disk);
     let path = folder.path().canonicalize().unwrap().join("q.db");
     let chance = Chance::of(plot.seed);
-    let scene =
-        Scene { plot, chance, disk, path, _folder: folder, store: None, badges: Vec::new(), running: vec![], fired: 0 };
+    let scene = Scene { plot, chance, disk, path, _folder: folder, store: None, badges: Vec::new(), running: vec![] };
     scene.play()
 }
 
@@ -298,20 +298,20 @@ impl Scene {
     }
 
     fn fire(&mut self) {
-        let schedule = Schedule {
+        let nightly = Schedule { origin: Origin::File, ..Schedule::new("nightly", "0 2 * * *", "scheduled") };
+        self.call(|store| store.set_schedules(std::slice::from_ref(&nightly), 1, NOW_MS - 1, &|_, _| Some(NOW_MS)));
+        let Some(kept) = self.call(|store| store.schedule("nightly")) else { return };
+        let Some(due) = kept.next_at else { return };
+        let task = NewTask { job: "scheduled".into(), param: b"{}".to_vec(), priority: 1, ..NewTask::default() };
+        let firing = Firing {
             name: "nightly".into(),
-            cron: "0 2 * * *".into(),
-            timezone: "UTC".into(),
-            job: "scheduled".into(),
-            param: "{}".into(),
-            priority: 1,
-            next_at: NOW_MS + self.fired,
-            last_at: None,
+            was: (due, kept.seen_at),
+            due: vec![(due, task)],
+            passed: Vec::new(),
+            next_at: Some(due + 1_000),
+            now_ms: due,
         };
-        self.call(|store| store.set_schedules(std::slice::from_ref(&schedule)));
-        self.fired += 1_000;
-        let next = NOW_MS + self.fired;
-        self.call(|store| store.fire(&schedule, schedule.next_at, next));
+        self.call(|store| store.fire(std::slice::from_ref(&firing)));
     }
 
     fn mend(&mut self) {
@@ -334,7 +334,7 @@ impl Scene {
         } else {
             self.call(|store| store.resume("note"));
             self.call(|store| store.release_paused("note", 0, 500));
-            self.call(|store| store.start());
+            self.call(|store| store.start(NOW_MS));
         }
     }
 

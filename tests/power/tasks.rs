@@ -103,7 +103,7 @@ pub(crate) fn enlist(store: &mut Sqlite, index: u32) -> Result<Badge> {
 /// Finishes everything, as the next boot would: whoever had something in hand is gone.
 pub(crate) fn drain(store: &mut Sqlite, path: &Path) -> Result<()> {
     as_application(path, "UPDATE rowmill_worker SET boot = 'another'")?;
-    store.start()?;
+    store.start(NOW_MS)?;
     // Also when it is not paused: who resumed it may have been broken off in the middle.
     store.resume("note")?;
     while store.release_paused("note", 0, 500)?.count > 0 {}

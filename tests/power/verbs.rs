@@ -9,7 +9,10 @@ use super::tasks::{self, APPLICATION, LATE_MS, NOW_MS};
 use super::verdict::PARTITIONS;
 use rowmill::Result;
 use rowmill::store::sqlite::{Create, Sqlite, as_application};
-use rowmill::store::{Badge, Chosen, Claim, Durability, Govern, Hold, LastWord, Operate, Schedule, Settled, Store};
+use rowmill::store::{
+    Badge, Chosen, Claim, Durability, Firing, Govern, Hold, LastWord, Operate, Origin, Schedule, Settled, Store,
+    Timetable,
+};
 use rowmill::task::{NewTask, Partition, Right, Task};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -164,16 +167,22 @@ fn ready(stage: &mut Stage) {
     stage.open().unwrap();
 }
 
-fn schedule() -> Schedule {
-    Schedule {
+/// Makes a schedule of the configuration that is due now.
+fn set_schedule(store: &mut dyn Store) -> Result<()> {
+    let nightly = Schedule { origin: Origin::File, ..Schedule::new("nightly", "0 2 * * *", "scheduled") };
+    store.set_schedules(&[nightly], 1, NOW_MS - 1, &|_, _| Some(NOW_MS)).map(drop)
+}
+
+/// What is due of it, as it was made.
+fn firing() -> Firing {
+    let task = NewTask { job: "scheduled".into(), param: b"{}".to_vec(), priority: 1, ..NewTask::default() };
+    Firing {
         name: "nightly".into(),
-        cron: "0 2 * * *".into(),
-        timezone: "UTC".into(),
-        job: "scheduled".into(),
-        param: "{}".into(),
-        priority: 1,
-        next_at: NOW_MS,
-        last_at: None,
+        was: (NOW_MS, NOW_MS - 1),
+        due: vec![(NOW_MS, task)],
+        passed: Vec::new(),
+        next_at: Some(NOW_MS + 1),
+        now_ms: NOW_MS,
     }
 }
 
@@ -249,16 +258,16 @@ pub(crate) const VERBS: &[Verb] = &[
         act: |s| s.store().release_known(&["unheard"]).map(drop),
     },
     plain("scale", |s| s.store().scale(PARTITIONS + 1).map(drop)),
-    plain("set schedules", |s| s.store().set_schedules(&[schedule()])),
+    plain("set schedules", |s| set_schedule(s.store())),
     Verb {
         name: "fire",
         base: Base::Busy,
         in_steps: false,
         prepare: |s| {
             ready(s);
-            s.store().set_schedules(&[schedule()]).unwrap();
+            set_schedule(s.store()).unwrap();
         },
-        act: |s| s.store().fire(&schedule(), NOW_MS, NOW_MS + 1).map(drop),
+        act: |s| s.store().fire(&[firing()]).map(drop),
     },
     plain("prune", |s| s.store().prune(0, LATE_MS, 500, false).map(drop)),
     plain("retry", |s| {
