@@ -230,24 +230,69 @@ CREATE TABLE rowmill_sweep (
   next_at  INTEGER NOT NULL
 );
 
--- Schedules, and the occurrences of them that were enqueued: a row a due time, so that none is enqueued twice.
+-- Schedules: what is asked for when, and how far they have come. No row names a program to run: what a schedule of the
+-- configuration starts is that file's, and looked up there.
 CREATE TABLE rowmill_schedule (
-  name     TEXT PRIMARY KEY,
-  cron     TEXT NOT NULL,
-  timezone TEXT NOT NULL,
-  job      TEXT NOT NULL,
-  param    TEXT NOT NULL,
-  priority INTEGER NOT NULL,
-  next_at  INTEGER NOT NULL,
-  last_at  INTEGER
+  name         TEXT PRIMARY KEY,
+  origin       TEXT NOT NULL         -- who says what it is: the file, a pack (the program), or a person (the command line)
+               CHECK (origin = 'file' OR origin = 'pack' OR origin = 'person'),
+  timing       TEXT NOT NULL,        -- a cron expression; or `at` and a local time; or `every` and an interval
+  timezone     TEXT NOT NULL,
+  job          TEXT NOT NULL,
+  param        TEXT NOT NULL,        -- {due}, {due_ms} and {date} stand for the occurrence's time
+  priority     INTEGER NOT NULL,
+  unique_key   TEXT,                 -- of its tasks, with the same placeholders
+  catch_up     TEXT NOT NULL,        -- skip, once, all, or window and a span
+  overlap      TEXT NOT NULL         -- what happens while a task of it is unsettled
+               CHECK (overlap = 'allow' OR overlap = 'skip' OR overlap = 'queue'),
+  guarded      INTEGER NOT NULL,     -- 1: the configuration has an only_if for it
+  jitter_ms    INTEGER NOT NULL,
+  until_at     INTEGER,              -- no occurrence is due after it
+  enabled      INTEGER NOT NULL,
+  made_at      INTEGER NOT NULL,     -- since when it is due at these times
+  next_at      INTEGER,              -- the first due time that is not seen to; NULL: never again
+  seen_at      INTEGER NOT NULL,     -- by which clock next_at was moved last: while that lies ahead, the clock was set back
+  idle_until   INTEGER,              -- what came due up to then did so while it was paused, or all was stopped,
+  idle_why     TEXT,                 -- in these words
+  paused_since INTEGER,
+  paused_by    TEXT,                 -- user@host
+  last_due_at  INTEGER,              -- the due time that was enqueued last,
+  last_fired_at INTEGER,             -- when that was,
+  last_task    INTEGER,              -- and its task
+  last_missed_at INTEGER,            -- the due time that was missed or skipped last,
+  last_missed_why TEXT               -- and the reason
 ) WITHOUT ROWID;
 
+-- What a tick looks for: schedules that are due, and those that a clock from the future has moved.
+CREATE INDEX rowmill_schedule_next ON rowmill_schedule (next_at) WHERE next_at IS NOT NULL AND paused_since IS NULL;
+CREATE INDEX rowmill_schedule_seen ON rowmill_schedule (seen_at);
+
+-- Which schedules of files and packs are written down, as a number: while it is the same, a tick compares nothing else.
+CREATE TABLE rowmill_schedule_source (
+  one    INTEGER PRIMARY KEY CHECK (one = 1),
+  digest INTEGER NOT NULL
+);
+
+-- What became of due times: a row each for those that were enqueued, so that none is enqueued twice; a row for each run of
+-- others.
 CREATE TABLE rowmill_occurrence (
   schedule TEXT NOT NULL,
   due_at   INTEGER NOT NULL,
-  task     INTEGER NOT NULL,
-  PRIMARY KEY (schedule, due_at)
+  by_hand  INTEGER NOT NULL DEFAULT 0,    -- 1: a person asked for it at this time
+  outcome  TEXT NOT NULL                  -- waiting: for the task before it, with overlap = queue
+           CHECK (outcome = 'fired' OR outcome = 'waiting' OR outcome = 'missed' OR outcome = 'skipped'),
+  task     INTEGER,                       -- of one that was fired
+  open     INTEGER NOT NULL DEFAULT 0,    -- 1: its task may still be unsettled
+  last_at  INTEGER NOT NULL,              -- of a run of missed or skipped ones: the last due time; else due_at
+  count    INTEGER NOT NULL DEFAULT 1,    -- how many these are; 10,000 means that or more
+  reason   TEXT,                          -- why it was not enqueued
+  PRIMARY KEY (schedule, due_at, by_hand),
+  CHECK ((outcome = 'fired') = (task IS NOT NULL)),
+  CHECK ((outcome = 'missed' OR outcome = 'skipped') = (reason IS NOT NULL))
 ) WITHOUT ROWID;
+
+CREATE INDEX rowmill_occurrence_open ON rowmill_occurrence (schedule, due_at) WHERE open = 1;
+CREATE INDEX rowmill_occurrence_waiting ON rowmill_occurrence (schedule, due_at) WHERE outcome = 'waiting';
 
 -- The truth at every instant: queue joined with the fresh outcomes.
 CREATE VIEW task AS

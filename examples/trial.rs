@@ -3,7 +3,7 @@
 //! The tests run it, kill it and look at what is left. Its jobs write into the table `outbox (task, n)`, which whoever uses
 //! it makes first, and into files of the folder that it is started in.
 
-use rowmill::{Backoff, Context, Delivery, Job, JobError, NewTask, Outcome, Policy, Tx};
+use rowmill::{Backoff, Context, Delivery, Job, JobError, NewTask, Outcome, Policy, Schedule, Tx};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::fs::File;
@@ -170,6 +170,20 @@ impl Job for Once {
     }
 }
 
+/// Breaks.
+#[derive(Deserialize)]
+struct Break(IgnoredAny);
+
+impl Job for Break {
+    const NAME: &'static str = "break";
+
+    #[allow(clippy::panic, reason = "that is what it is for")]
+    async fn run(self, _: &Context) -> Result<Outcome, JobError> {
+        let Break(_) = self;
+        panic!("two\nlines")
+    }
+}
+
 fn main() -> ExitCode {
     rowmill::main(|jobs| {
         jobs.job::<Note>()?;
@@ -179,6 +193,8 @@ fn main() -> ExitCode {
         jobs.job::<Crash>()?;
         jobs.job::<Spin>()?;
         jobs.job::<Once>()?;
+        jobs.job::<Break>()?;
+        jobs.schedule(Schedule { param: "\"{date}\"".into(), ..Schedule::new("yearly", "@yearly", "note") })?;
         Ok(())
     })
 }

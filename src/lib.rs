@@ -43,6 +43,7 @@ pub mod work;
 
 pub use cli::main;
 pub use error::{Error, Result};
+pub use store::{CatchUp, Overlap, Schedule};
 pub use task::{Backoff, Codec, Delivery, JobError, NewTask, Outcome, Policy, Tx, Value, decode};
 pub use work::{Context, Job, Registry};
 

@@ -24,6 +24,7 @@ mod commands {
     mod paper;
     mod prometheus;
     mod refusals;
+    mod schedules;
     mod unwritable;
     mod waits;
 }

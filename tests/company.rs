@@ -14,6 +14,8 @@ mod installation;
 mod company {
     mod effects;
     mod once;
+    mod packs;
+    mod panics;
     mod stuck;
     pub(crate) mod trial;
 }

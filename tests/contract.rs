@@ -34,11 +34,13 @@ mod contract {
     mod hold;
     mod known;
     mod look;
+    mod occurrences;
     mod past;
     mod schedules;
     mod settle;
     mod ticks;
     mod timer;
+    mod year;
 
     use crate::scene::Scene;
 

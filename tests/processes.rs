@@ -25,6 +25,7 @@ mod processes {
     mod killed;
     mod lingering;
     mod locked;
+    mod logged;
     mod memory;
     mod messages;
     mod namespaces;

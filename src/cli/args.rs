@@ -1,5 +1,7 @@
 //! The command line: every flag beside its help text.
 
+use super::args_logs::LogsArgs;
+use super::args_schedules::{NextArgs, ScheduleCommand, SchedulesArgs};
 use super::args_tasks::{FromArgs, OperateArgs, TryArgs, WaitArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -150,6 +152,19 @@ pub(super) enum Command {
         /// The name of the job
         job: String,
     },
+    /// Make, remove, run, pause or resume a schedule
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  rowmill schedule add nightly --cron '0 2 * * *' --timezone Europe/Berlin --job report\n  \
+        rowmill schedule run nightly --wait\n  rowmill schedule pause nightly"
+    )]
+    Schedule(ScheduleCommand),
+    /// The schedules: when they are due, and what became of it
+    #[command(after_help = "Examples:\n  rowmill schedules\n  rowmill schedules nightly --limit 50")]
+    Schedules(SchedulesArgs),
+    /// When a schedule is due next: local time, UTC, and where a change of the clock applies
+    #[command(after_help = "Example:\n  rowmill next nightly -n 10")]
+    Next(NextArgs),
     /// How many tasks became final, by day, job and status; days are UTC
     History(HistoryArgs),
     /// Remove old tasks that are done, dead or cancelled, and old log files; ticks do so by themselves
@@ -212,8 +227,10 @@ pub(super) enum Command {
         75 to be tried again.\nExample:\n  rowmill try send_message '{\"uid\":4,\"uids\":[6],\"content\":\"hi\"}'"
     )]
     Try(TryArgs),
-    /// The day's log
-    #[command(after_help = "Examples:\n  rowmill logs -f\n  rowmill logs --date 2026-11-21 --task 42")]
+    /// The log: of today, of a day, of a range of time; by what it is about; and as it grows
+    #[command(after_help = "Examples:\n  rowmill logs -f -n 20\n  rowmill logs --level warn --since 2h\n  \
+        rowmill logs --task 42 --since 2026-11-01\n  rowmill logs --date yesterday --since 14:00 --until 14:30\n  \
+        rowmill logs --job report --output -n 100\n  rowmill logs --since 1h --format json | jq .text")]
     Logs(LogsArgs),
     /// Check configuration, schedules, scripts and database; starts nothing
     Check {
@@ -293,20 +310,4 @@ pub(super) struct HistoryArgs {
     pub(super) days: u32,
     #[command(flatten)]
     pub(super) format: FormatArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct LogsArgs {
-    /// Go on with the lines that come
-    #[arg(short, long)]
-    pub(super) follow: bool,
-    /// The day, such as 2026-11-21 [default: today]
-    #[arg(long, value_name = "DATE")]
-    pub(super) date: Option<chrono::NaiveDate>,
-    /// Only lines about this task
-    #[arg(long, value_name = "ID")]
-    pub(super) task: Option<i64>,
-    /// Only lines of this worker
-    #[arg(long, value_name = "I")]
-    pub(super) worker: Option<u32>,
 }

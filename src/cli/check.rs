@@ -5,6 +5,7 @@ use super::site::{Register, Site, env, here};
 use super::{Verdict, access, crew, print};
 use crate::config::{Problem, problems};
 use crate::error::{Error, Result};
+use crate::store::{Origin, Schedule};
 use crate::work::Registry;
 use serde_json::json;
 
@@ -20,6 +21,7 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
         // What stands in the way of everything is said once.
         if readable && site.group().is_ok() {
             lines.extend(database(&site));
+            lines.extend(schedules(&site).unwrap_or_default());
         }
     }
     let wrong = lines.iter().any(|line| !line.remark);
@@ -103,6 +105,26 @@ fn database(site: &Site) -> Vec<Finding> {
     found
 }
 
+/// Schedules that ask for jobs which nobody here has: those of packs, and those that persons made. (The file's are looked
+/// at with the file.)
+fn schedules(site: &Site) -> Result<Vec<Finding>> {
+    let registry = site.registry()?;
+    let mut all = site.schedules(&registry);
+    if site.database.exists()
+        && let Ok(stored) = site.existing_store().and_then(|mut store| store.schedules())
+    {
+        all.extend(stored.into_iter().map(|kept| kept.schedule).filter(|one| one.origin == Origin::Person));
+    }
+    let unknown = all.iter().filter(|one| one.origin != Origin::File && registry.get(&one.job).is_none());
+    let finding = |one: &Schedule| {
+        let (name, job) = (one.name.escape_debug(), one.job.escape_debug());
+        let whose = if one.origin == Origin::Pack { "of a pack" } else { "made by `schedule add`" };
+        let what = format!("the schedule `{name}` ({whose}) asks for the job `{job}`, which nobody here has");
+        Finding { remark: true, what, hint: None }
+    };
+    Ok(unknown.map(finding).collect())
+}
+
 fn summary(site: &Site) -> Result<String> {
     let registry = site.registry()?;
     let names: Vec<&str> = registry.names().collect();
@@ -114,6 +136,6 @@ fn summary(site: &Site) -> Result<String> {
         "configuration  {config}\ndatabase       {}\njobs           {}\nschedules      {}\nall well\n",
         site.database.display(),
         names.join(", "),
-        site.config.schedules.len()
+        site.schedules(&registry).len()
     ))
 }

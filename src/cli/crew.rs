@@ -42,7 +42,7 @@ pub(super) fn stop(site: &Site, now: bool) -> Result<Verdict> {
 }
 
 pub(super) fn start(site: &Site) -> Result<Verdict> {
-    let order = site.existing_store()?.start()?;
+    let order = site.existing_store()?.start(site.clock.now_ms())?;
     let started = site.journal().and_then(|journal| tick::tick_once(site, &journal, None));
     let text = match order {
         Some(order) => format!("started again; it was {}\n", words(&order, site.config.timezone)),

@@ -37,12 +37,13 @@ pub(super) fn drain(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     // Here and not only when a worker starts: without any row that is ready, none does.
     while store.spread()?.is_some() {}
     let registry = site.registry()?;
+    let dead_before = deaths(store.as_mut(), begun_ms)?;
     recover(store.as_mut(), begun_ms, &|lost| judge(&registry, lost, begun_ms))?;
     store.release_known(&registry.names().collect::<Vec<_>>())?;
     // Whatever came before is counted now, so that nothing that looks on the way reads it.
     while store.count(COUNT_ROWS)? > 0 {}
     let before = store.counts()?;
-    let (ready, dead_before) = (before.total(Status::Ready), deaths(store.as_mut(), begun_ms)?);
+    let ready = before.total(Status::Ready);
     let workers = workers.unwrap_or(store.plan()?.current().partitions);
     // Workers settle what others left running when they died.
     let lost = !store.lost_claims()?.is_empty();

@@ -5,6 +5,8 @@
 
 mod access;
 mod args;
+mod args_logs;
+mod args_schedules;
 mod args_tasks;
 mod check;
 mod children;
@@ -15,10 +17,13 @@ mod enqueue;
 mod enqueue_from;
 mod govern;
 mod history;
+mod logs;
 mod operate;
 mod paper;
 mod prometheus;
 mod prune;
+mod schedule;
+mod schedules;
 mod setup;
 mod show;
 mod site;
@@ -32,7 +37,7 @@ mod work;
 use crate::error::{Error, Kind, Result};
 use crate::store::Operation;
 use crate::work::Registry;
-use args::{Cli, Command, LogsArgs};
+use args::{Cli, Command};
 use clap::Parser;
 use site::{Register, Site};
 use std::ffi::OsString;
@@ -111,6 +116,9 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Workers(format) => crew::workers(&Site::find(&place, register)?, format.format),
         Command::Pause { job } => govern::pause(&Site::find(&place, register)?, &job),
         Command::Resume { job } => govern::resume(&Site::find(&place, register)?, &job),
+        Command::Schedule(args) => schedule::schedule(&Site::find(&place, register)?, args),
+        Command::Schedules(args) => schedules::schedules(&Site::find(&place, register)?, &args),
+        Command::Next(args) => schedules::next_times(&Site::find(&place, register)?, &args),
         Command::History(args) => history::history(&Site::find(&place, register)?, &args),
         Command::Prune { older_than, dry_run } => {
             prune::prune(&Site::find(&place, register)?, older_than.as_deref(), dry_run)
@@ -124,28 +132,12 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Release(args) => operate::operate(&Site::find(&place, register)?, Operation::Release, &args),
         Command::Wait(args) => wait::wait(&Site::find(&place, register)?, &args),
         Command::Try(args) => trial::try_once(&Site::find(&place, register)?, &args),
-        Command::Logs(args) => logs(&Site::find(&place, register)?, &args),
+        Command::Logs(args) => logs::logs(&Site::find(&place, register)?, &args),
         Command::Check { format } => check::check(&place, register, format.format),
         Command::Completions { shell } => paper::completions(shell),
         Command::Man { command } => paper::man(command.as_deref()),
         Command::Demo => demo::demo(&place, register),
     }
-}
-
-fn logs(site: &Site, args: &LogsArgs) -> Result<Verdict> {
-    use crate::log::read::{Ends, Query, follow, show};
-    use std::os::fd::AsFd;
-    let config = &site.config;
-    let (dir, zone) = (config.log_dir.clone(), config.timezone);
-    let query = Query { dir, zone, date: args.date, task: args.task, worker: args.worker };
-    let stdout = std::io::stdout();
-    let mut out = stdout.lock();
-    if args.follow {
-        follow(&query, &site.clock, Ends { stop: None, output: Some(stdout.as_fd()) }, &mut out)?;
-    } else {
-        show(&query, &site.clock, &mut out)?;
-    }
-    Ok(Verdict::Well)
 }
 
 /// The exit code of an error.

@@ -50,9 +50,10 @@ pub(super) fn text(seen: &Seen, history: &[DayCount]) -> String {
         page.sample("rowmill_job_paused", &[("job", job)], 1);
     }
     page.head("rowmill_schedule_next_timestamp_seconds", "gauge", "When a schedule is due next.");
-    for schedule in &seen.schedules {
-        let name = [("schedule", schedule.name.as_str())];
-        page.sample("rowmill_schedule_next_timestamp_seconds", &name, seconds(schedule.next_at));
+    for kept in seen.schedules.iter().filter(|kept| kept.paused.is_none()) {
+        let name = [("schedule", kept.schedule.name.as_str())];
+        let Some(next_at) = kept.next_at else { continue };
+        page.sample("rowmill_schedule_next_timestamp_seconds", &name, seconds(next_at));
     }
     page.0
 }

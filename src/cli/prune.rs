@@ -2,13 +2,14 @@
 
 use super::site::Site;
 use super::{Verdict, print, show};
-use crate::clock::Millis;
+use crate::clock::{Millis, Watch};
 use crate::error::{Error, Result};
-use crate::log::remove_old;
+use crate::log::{compress_old, remove_old};
 use crate::schedule::{prune as remove, sweep as step};
 use crate::store::Store;
 use crate::task::{parse_span, span_text};
 use chrono::{DateTime, NaiveDate, Utc};
+use std::time::Duration;
 
 pub(super) fn prune(site: &Site, older_than: Option<&str>, dry: bool) -> Result<Verdict> {
     let asked = older_than.map(parse_span).transpose().map_err(Error::usage)?;
@@ -31,8 +32,25 @@ pub(super) fn prune(site: &Site, older_than: Option<&str>, dry: bool) -> Result<
     Ok(Verdict::Well)
 }
 
-/// What a tick does, for a second at most. Log files are looked at when a pass over the rows is under way.
-pub(super) fn sweep(site: &Site, store: &mut dyn Store) -> Result<()> {
+/// A tick packs days of the log for this long at most, in steps of a fraction of it.
+const PACK_TIME: Duration = Duration::from_secs(1);
+/// How long a day of the log has to be over before it is packed.
+const PACK_AFTER_MS: Millis = 3_600_000;
+
+/// What a tick does, for about a second each: old rows, old log files, and days of the log that are over.
+pub(super) fn sweep(site: &Site, store: &mut dyn Store) {
+    // What could not be done is done by the next tick.
+    sweep_rows(site, store).unwrap_or_else(|e| log::warn!("old rows are not removed: {e}"));
+    let watch = Watch::start();
+    let Some(date) = date(site, site.clock.now_ms().saturating_sub(PACK_AFTER_MS)) else { return };
+    match compress_old(&site.config.log_dir, date, &mut || !watch.left_of(PACK_TIME).is_zero()) {
+        Ok(days) => days.iter().for_each(|day| log::info!("the log of {day} is compressed")),
+        Err(e) => log::warn!("old days of the log are not compressed: {e}"),
+    }
+}
+
+/// Log files are looked at when a pass over the rows is under way.
+fn sweep_rows(site: &Site, store: &mut dyn Store) -> Result<()> {
     let Some(span_ms) = site.config.retention_ms else { return Ok(()) };
     let cutoff_ms = before(site, span_ms);
     let Some(removed) = step(store, cutoff_ms, site.clock.now_ms())? else { return Ok(()) };

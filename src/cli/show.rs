@@ -8,10 +8,13 @@ use chrono_tz::Tz;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 
+/// How an instant is written for people.
+const WRITTEN: &str = "%Y-%m-%d %H:%M:%S %:z";
+
 /// An instant in a zone, to the second.
 pub(super) fn time(at_ms: Millis, zone: Tz) -> String {
     match DateTime::<Utc>::from_timestamp_millis(at_ms) {
-        Some(at) => at.with_timezone(&zone).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+        Some(at) => at.with_timezone(&zone).format(WRITTEN).to_string(),
         None => format!("{at_ms} ms"),
     }
 }
@@ -26,7 +29,7 @@ pub(super) fn span(ms: Millis) -> String {
     span_text(u64::try_from(ms).unwrap_or(0))
 }
 
-/// Reads a time: RFC 3339, `2026-12-01 02:00[:30]` in `zone`, or UTC milliseconds. A local time that a clock change
+/// Reads a time: RFC 3339, what [`time`] writes, `2026-12-01 02:00[:30]` in `zone`, or UTC milliseconds. A local time that a clock change
 /// leaves out is refused; of one that it repeats, the first is meant.
 pub(super) fn read_time(text: &str, zone: Tz) -> Result<Millis, String> {
     let text = text.trim();
@@ -37,7 +40,7 @@ pub(super) fn read_time(text: &str, zone: Tz) -> Result<Millis, String> {
             Err(format!("`{text}` looks like seconds; a number is taken as UTC milliseconds"))
         };
     }
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+    if let Ok(at) = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, WRITTEN)) {
         return Ok(at.timestamp_millis());
     }
     let forms = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"];
@@ -111,6 +114,7 @@ pub(super) fn task(row: &Row) -> Value {
 mod tests {
     use super::*;
     use chrono_tz::Europe::Berlin;
+    use proptest::prelude::*;
 
     #[test]
     fn numbers_are_grouped_by_thousands() {
@@ -133,5 +137,27 @@ mod tests {
     fn what_others_wrote_cannot_steer_a_terminal() {
         assert_eq!(excerpt(b"a\x1b[31m\nb", 80), "a\\u{1b}[31m\\nb");
         assert_eq!(excerpt("äöüß".as_bytes(), 2), "äö…");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back_to_the_second(
+            at_s in 100_000_000i64..250_000_000_000, zone in prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec()), ms in 0i64..1_000,
+        ) {
+            // From 1973 to the year 9892. Until 1972 Liberia was some seconds off, which `%:z` has no room for.
+            let written = time(at_s * 1_000 + ms, zone);
+            prop_assert_eq!(read_time(&written, Berlin), Ok(at_s * 1_000), "{}", written);
+        }
+
+        #[test]
+        fn a_time_is_read_or_refused(any in "\\PC{0,24}", timelike in "[+-]?[0-9]{1,6}[0-9:.TZ +-]{0,24}") {
+            for text in [any, timelike] {
+                if let Ok(at_ms) = read_time(&text, Berlin) {
+                    let (written, year) = (time(at_ms, Berlin), "2026-12-01 02:00:00 +01:00".len());
+                    // Chrono writes years of more than four digits with a sign, and reads them with one only.
+                    prop_assert!(written.len() != year || read_time(&written, Berlin) == Ok(at_ms.div_euclid(1_000) * 1_000));
+                }
+            }
+        }
     }
 }

@@ -5,15 +5,20 @@ use crate::clock::Clock;
 use crate::config::{Config, database_path};
 use crate::error::{Error, Result};
 use crate::log::{Journal, Settings};
-use crate::schedule::{Entry, Launch};
+use crate::schedule::{Answer, Launch};
 use crate::share::{self, Group, Want, user_name};
-use crate::store::Store;
 use crate::store::sqlite::{self, Create, Sqlite};
+use crate::store::{Schedule, Store};
+use crate::work::exec::{Asked, ask};
 use crate::work::{Registry, Stop};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// How long a command of `only_if` has for its answer.
+const ASK_MS: u64 = 5_000;
 
 /// Registers the jobs that are written in Rust.
 pub(super) type Register = fn(&mut Registry) -> Result<()>;
@@ -145,6 +150,7 @@ impl Site {
             dir: self.config.log_dir.clone(),
             zone: self.config.timezone,
             level: self.config.log_level,
+            form: self.config.log_format,
             to_stderr: log_to == LogTo::Stderr,
         };
         let group = self.group()?.filter(|_| log_to == LogTo::File);
@@ -155,21 +161,30 @@ impl Site {
             None => e,
         })?;
         journal.install()?;
+        journal.take_panics();
         Ok(journal)
     }
 
-    /// The schedules that are switched on.
-    pub(super) fn entries(&self) -> Vec<Entry> {
-        let enabled = self.config.schedules.iter().filter(|s| s.enabled);
-        let entry = |s: &crate::config::ScheduleEntry| Entry {
-            name: s.name.clone(),
-            cron: s.cron.clone(),
-            zone: s.timezone,
-            job: s.job.clone(),
-            param: s.param.clone(),
-            priority: s.priority,
+    /// The schedules of packs and of the file; one of the file takes the place of a pack's.
+    pub(super) fn schedules(&self, registry: &Registry) -> Vec<Schedule> {
+        let of_file = self.config.schedules.iter().map(|entry| entry.schedule.clone());
+        let mut schedules: Vec<Schedule> = of_file.collect();
+        let names: BTreeSet<String> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
+        schedules.extend(registry.schedules().iter().filter(|s| !names.contains(&s.name)).cloned());
+        schedules
+    }
+
+    /// Asks the command that decides about a schedule of the file.
+    pub(super) fn ask(&self, name: &str) -> Answer {
+        let entry = self.config.schedules.iter().find(|entry| entry.schedule.name == name);
+        let Some(command) = entry.and_then(|entry| entry.only_if.as_ref()) else {
+            return Answer::Later("this configuration does not have it".to_string());
         };
-        enabled.map(entry).collect()
+        match ask(command, name, ASK_MS) {
+            Asked::Yes => Answer::Wanted,
+            Asked::No(why) => Answer::NotWanted(why),
+            Asked::NotNow(why) => Answer::Later(why),
+        }
     }
 
     /// How worker processes are started for this configuration and database. `more` goes to the end of their arguments.

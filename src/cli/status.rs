@@ -2,9 +2,9 @@
 
 use super::args::StatusFormat;
 use super::site::Site;
-use super::{Verdict, crew, print, prometheus, show};
+use super::{Verdict, crew, print, prometheus, schedules, show};
 use crate::error::Result;
-use crate::store::{Counts, Hand, Order, Schedule, Store, Waiting};
+use crate::store::{Counts, Hand, Kept, Order, Store, Waiting};
 use crate::task::Status;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ pub(super) struct Seen {
     pub(super) stopped: Option<Order>,
     pub(super) paused: Vec<(String, Order)>,
     pub(super) oldest_ready: Option<Waiting>,
-    pub(super) schedules: Vec<Schedule>,
+    pub(super) schedules: Vec<Kept>,
     pub(super) now_ms: i64,
 }
 
@@ -65,7 +65,10 @@ fn as_json(seen: &Seen) -> Value {
     object.insert("oldest_ready_at".to_string(), json!(seen.oldest_ready.map(|oldest| oldest.since_ms)));
     let at_least = seen.oldest_ready.is_some_and(|oldest| oldest.at_least);
     object.insert("oldest_ready_at_least".to_string(), json!(at_least));
-    let schedule = |s: &Schedule| json!({ "name": s.name, "next_at": s.next_at, "last_at": s.last_at });
+    let schedule = |kept: &Kept| {
+        let last_at = kept.last.map(|last| last.due_at);
+        json!({ "name": kept.schedule.name, "next_at": kept.next_at, "last_at": last_at, "paused": kept.paused.is_some() })
+    };
     object.insert("schedules".to_string(), seen.schedules.iter().map(schedule).collect());
     Value::Object(object)
 }
@@ -101,10 +104,12 @@ fn as_table(site: &Site, seen: &Seen) -> String {
     table.add_row(row("all", &|s| seen.counts.total(s)));
     text += &format!("\n{}", show::text(&table));
     if !seen.schedules.is_empty() {
-        let mut table = show::table(&["schedule", "cron", "job", "next", ""]);
-        for s in &seen.schedules {
-            let (next, distance) = (show::time(s.next_at, zone), show::from_now(s.next_at, seen.now_ms));
-            table.add_row([s.name.clone(), s.cron.clone(), s.job.clone(), next, distance]);
+        let mut table = show::table(&["schedule", "due", "job", "next", ""]);
+        for kept in &seen.schedules {
+            let (name, job) = (&kept.schedule.name, &kept.schedule.job);
+            let [next, distance] = schedules::next(kept, seen.now_ms);
+            let cells = [name, &schedules::described(kept), job].map(|text| show::excerpt(text.as_bytes(), 60));
+            table.add_row(cells.into_iter().chain([next, distance]));
         }
         text += &format!("\n{}", show::text(&table));
     }

@@ -4,7 +4,7 @@ use super::site::{Site, stop_on_signals};
 use super::{Verdict, children, crew, prune};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::schedule::{Launch, tick as pass};
+use crate::schedule::{Calendar, Launch, tick as pass};
 use crate::store::LostClaim;
 use crate::task::Settlement;
 use crate::work::Registry;
@@ -50,15 +50,16 @@ pub(super) fn tick_once(site: &Site, journal: &crate::log::Journal, workers: Opt
     let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
     let judged = |lost: &LostClaim| judge(&registry, lost, now_ms);
     let stall = Duration::from_millis(site.config.stall_ms);
-    let ticked = pass(store.as_mut(), &site.entries(), workers, now_ms, stall, &judged, &mut start)?;
+    let (schedules, mut ask) = (site.schedules(&registry), |name: &str| site.ask(name));
+    let mut calendar = Calendar { schedules: &schedules, ask: &mut ask };
+    let ticked = pass(store.as_mut(), &mut calendar, workers, now_ms, stall, &judged, &mut start)?;
     if !ticked.started.is_empty()
         && let Some(remark) = crew::remark(site, &store.crew()?)
     {
         log::warn!("{remark}: {}", crew::RENEW);
     }
     if !ticked.left_to_another && !ticked.stopped {
-        // What could not be swept is swept by the next tick.
-        prune::sweep(site, store.as_mut()).unwrap_or_else(|e| log::warn!("old rows are not removed: {e}"));
+        prune::sweep(site, store.as_mut());
     }
     Ok(children)
 }

@@ -50,13 +50,13 @@ fn until_final(store: &mut dyn Store, id: i64, timeout_ms: Option<u64>) -> Resul
         let missing = || Error::failed(format!("there is no task {id}")).hint("`rowmill tasks` lists the newest ones");
         let row = store.task(id)?.ok_or_else(missing)?;
         let left = timeout.map(|timeout| watch.left_of(timeout));
-        if row.status.is_final() || left.is_some_and(|left| left.is_zero()) {
-            return Ok(row);
-        }
         if row.status == Status::Parked && !said {
             let reason = show::excerpt(row.error.as_deref().unwrap_or_default().as_bytes(), 200);
             tell(&format!("note: task {id} is parked: {reason}\n"));
             said = true;
+        }
+        if row.status.is_final() || left.is_some_and(|left| left.is_zero()) {
+            return Ok(row);
         }
         store.sleep(left.unwrap_or(look).min(look), stop.descriptor())?;
         look = (look * 2).min(LOOK);

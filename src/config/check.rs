@@ -29,7 +29,7 @@ pub fn problems(explicit: Option<&Path>, folder: &Path, env: Lookup<'_>, known: 
             (Vec::new(), Vec::new())
         }
     };
-    let readable = problems.is_empty();
+    let readable = problems.iter().all(|problem| problem.remark);
     if let Some(group) = &config.group
         && let Err(why) = Group::find(&group.name)
     {
@@ -86,14 +86,15 @@ fn missing_parts(job: &JobEntry) -> Vec<Problem> {
 fn unknown_jobs(config: &Config, scripts: &[JobEntry], known: &[&str]) -> Vec<Problem> {
     let names = config.jobs.iter().chain(scripts).map(|job| job.name.as_str()).chain(known.iter().copied());
     let names: Vec<&str> = names.collect();
-    let unknown = config.schedules.iter().filter(|schedule| !names.contains(&schedule.job.as_str()));
-    let problems = unknown.map(|schedule| {
+    let unknown = config.schedules.iter().filter(|schedule| !names.contains(&schedule.schedule.job.as_str()));
+    let problems = unknown.map(|entry| {
+        let schedule = &entry.schedule;
         let what = format!("the schedule `{}` asks for the job `{}`, which nobody has", schedule.name, schedule.job);
         let hint = match nearest(&schedule.job, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("add a [[job]] of that name, or an executable file in {}", config.scripts_dir.display()),
         };
-        Problem::new(schedule.place.clone(), Wrong::new(what).hint(hint))
+        Problem::new(entry.place.clone(), Wrong::new(what).hint(hint))
     });
     problems.collect()
 }

@@ -50,22 +50,35 @@ pub(super) fn read(top: &Section<'_, '_>, config: &Config, env: Lookup<'_>) -> V
         if let Some(name) = &name {
             note_twice(section.page(), &mut lines, name, "job");
         }
-        let policy = policy(&section);
-        let cwd = section.parsed("cwd", "a path in quotes", |text| path_in(&config.folder, text));
-        let argv = argv(&section, &config.folder);
-        let env = environment(&section, &config.basic_env, env);
-        let user = section.parsed("user", "\"name\" or \"name:group\"", |text| User::parse(text).map_err(Wrong::new));
-        let user = user.map(Spanned::into_inner);
-        let limits = limits(&section);
-        let redact = section.flag("redact").unwrap_or(false);
-        if let (Some(name), Some(argv)) = (name, argv) {
-            let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
-            let place = section.page().place(section.at());
-            let command = Command { argv, cwd, env, user, limits, redact };
-            jobs.push(JobEntry { name: name.into_inner(), command, policy, place });
+        if let Some(name) = name {
+            jobs.extend(entry(&section, name.into_inner(), config, env));
+        } else {
+            // For what else is wrong with it.
+            entry(&section, String::new(), config, env);
         }
     }
     jobs
+}
+
+/// The keys that say how a command runs.
+pub(super) fn settings() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().copied().filter(|key| !["name", "command"].contains(key))
+}
+
+/// A job of this name, as its table says; what is wrong is noted.
+pub(super) fn entry(section: &Section<'_, '_>, name: String, config: &Config, env: Lookup<'_>) -> Option<JobEntry> {
+    let policy = policy(section);
+    let cwd = section.parsed("cwd", "a path in quotes", |text| path_in(&config.folder, text));
+    let argv = argv(section, "command", &config.folder);
+    let env = environment(section, &config.basic_env, env);
+    let user = section.parsed("user", "\"name\" or \"name:group\"", |text| User::parse(text).map_err(Wrong::new));
+    let user = user.map(Spanned::into_inner);
+    let limits = limits(section);
+    let redact = section.flag("redact").unwrap_or(false);
+    let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
+    let place = section.page().place(section.at());
+    let command = Command { argv: argv?, cwd, env, user, limits, redact };
+    Some(JobEntry { name, command, policy, place })
 }
 
 /// Notes that a name was given before, with the line of that.
@@ -146,14 +159,15 @@ fn backoff(section: &Section<'_, '_>) -> Option<Backoff> {
 }
 
 /// The program and its arguments. A program with a slash becomes absolute; one without is left for the PATH.
-fn argv(section: &Section<'_, '_>, folder: &Path) -> Option<Vec<OsString>> {
-    let example = "command is a list: the program, then each of its arguments, as in [\"php\", \"jobs/mail.php\"]";
-    if section.raw("command").is_none() {
-        section.lacks("command", example);
+pub(super) fn argv(section: &Section<'_, '_>, key: &str, folder: &Path) -> Option<Vec<OsString>> {
+    let example =
+        format!("{key} is a list: the program, then each of its arguments, as in [\"php\", \"jobs/mail.php\"]");
+    if section.raw(key).is_none() {
+        section.lacks(key, &example);
     }
-    let list = section.texts("command")?;
+    let list = section.texts(key)?;
     let Some(program) = list.get_ref().first().filter(|program| !program.get_ref().is_empty()) else {
-        section.page().wrong(list.span().start, Wrong::new("`command` names no program").hint(example));
+        section.page().wrong(list.span().start, Wrong::new(format!("`{key}` names no program")).hint(example));
         return None;
     };
     if program.get_ref().contains("{param}") {

@@ -18,10 +18,10 @@ pub use page::{Place, Problem};
 pub use read::database_path;
 pub use start::{Started, init};
 
-use crate::cron::Cron;
 use crate::error::{Error, Result};
+use crate::log::Form;
 use crate::share::Group;
-use crate::store::Durability;
+use crate::store::{Durability, Schedule};
 use crate::task::Policy;
 use crate::work::exec::Command;
 use chrono_tz::Tz;
@@ -56,6 +56,8 @@ pub struct Config {
     pub log_dir: PathBuf,
     /// Records below it are left out of the log.
     pub log_level: log::LevelFilter,
+    /// The form of the lines of the log.
+    pub log_format: Form,
     /// The folder whose executable files are jobs. Absolute; it need not exist.
     pub scripts_dir: PathBuf,
     /// How long a worker stays after its last work and after the last tick, in milliseconds.
@@ -65,7 +67,7 @@ pub struct Config {
     pub stall_ms: u64,
     /// How long final tasks, occurrences and log files are kept, in milliseconds; `None` for ever.
     pub retention_ms: Option<u64>,
-    /// The `[[job]]` entries, in the order of the file; no two have one name.
+    /// The `[[job]]` entries, in the order of the file, then those that schedules carry; no two have one name.
     pub jobs: Vec<JobEntry>,
     /// The `[[schedule]]` entries, in the order of the file; no two have one name.
     pub schedules: Vec<ScheduleEntry>,
@@ -103,25 +105,13 @@ pub struct JobEntry {
     pub place: Place,
 }
 
-/// A named cron entry.
+/// A schedule of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScheduleEntry {
-    /// Its name.
-    pub name: String,
-    /// When it is due.
-    pub cron: Cron,
-    /// The expression as it was written.
-    pub cron_text: String,
-    /// The zone in which it is due.
-    pub timezone: Tz,
-    /// The name of the job that it asks for; whether there is such a job, only [`problems`] looks.
-    pub job: String,
-    /// What the job is given, as JSON; empty when nothing is given.
-    pub param: String,
-    /// Larger runs first; -2147483648 to 2147483647.
-    pub priority: i64,
-    /// Whether it asks for anything at all.
-    pub enabled: bool,
+    /// What it asks for when. Whether there is such a job, only [`problems`] looks.
+    pub schedule: Schedule,
+    /// The command that decides whether an occurrence is enqueued.
+    pub only_if: Option<Command>,
     /// Where its job is named in the file.
     pub place: Place,
 }

@@ -123,12 +123,15 @@ impl From<Wrong> for Error {
 pub(super) struct Page<'t> {
     name: String,
     text: &'t str,
+    /// Where each line begins: a file has thousands of places, and counting lines anew for each is a second.
+    lines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
 }
 
 impl<'t> Page<'t> {
     pub(super) fn new(name: String, text: &'t str) -> Page<'t> {
-        Page { name, text, problems: RefCell::default() }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Page { name, text, lines, problems: RefCell::default() }
     }
 
     /// The tree of the file; after a syntax error `None`, since what is left of it would only mislead.
@@ -152,15 +155,21 @@ impl<'t> Page<'t> {
 
     /// The place of a byte of the text.
     pub(super) fn place(&self, at: usize) -> Place {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let at = if self.text.is_char_boundary(at) { at } else { self.text.len() };
+        let line = self.lines.partition_point(|begin| *begin <= at);
+        let begin = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let column = self.text[begin..at].chars().count() + 1;
         Place { file: self.name.clone(), line_column: Some((line, column)) }
     }
 
     /// Notes a problem with what begins at byte `at`.
     pub(super) fn wrong(&self, at: usize, wrong: Wrong) {
         self.problems.borrow_mut().push(Problem::new(self.place(at), wrong));
+    }
+
+    /// Notes something that is only worth knowing about what begins at byte `at`.
+    pub(super) fn remark(&self, at: usize, what: &str, hint: &str) {
+        self.problems.borrow_mut().push(Problem::remark(self.place(at), what, hint));
     }
 
     /// Notes a problem with the string `value`, at the right character within it where the file has it as it is read.

@@ -7,6 +7,7 @@ use super::page::{Page, Problem, Wrong};
 use super::section::Section;
 use super::{Config, FILE_NAME, GroupEntry, Lookup, cannot_read, jobs, schedules};
 use crate::error::{Error, Result};
+use crate::log::Form;
 use crate::store::Durability;
 use crate::task::parse_span;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub(super) const KEYS: &[&str] = &[
     "group",
     "log_dir",
     "log_level",
+    "log_format",
     "scripts_dir",
     "linger",
     "stall",
@@ -88,6 +90,7 @@ fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
         group: None,
         log_dir: folder.join("logs"),
         log_level: log::LevelFilter::Info,
+        log_format: Form::Text,
         scripts_dir: folder.join("scripts"),
         linger_ms: 90_000,
         stall_ms: 30_000,
@@ -128,6 +131,13 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
         text.parse().map_err(|_| Wrong::new(format!("`log_level` must be {levels}, not `{text}`")))
     });
     config.log_level = log_level.map_or(config.log_level, Spanned::into_inner);
+    let log_format = top.parsed("log_format", "\"text\" or \"json\"", |text| match text {
+        "text" => Ok(Form::Text),
+        "json" => Ok(Form::Json),
+        _ => Err(Wrong::new(format!("`log_format` must be \"text\" or \"json\", not `{text}`"))
+            .hint("text is for people; json is one object a line, for programs")),
+    });
+    config.log_format = log_format.map_or(config.log_format, Spanned::into_inner);
     config.stall_ms = top.span_ms("stall").map_or(config.stall_ms, Spanned::into_inner).max(1_000);
     config.linger_ms = top.span_ms("linger").map_or(config.linger_ms, Spanned::into_inner);
     let retention =
@@ -137,7 +147,9 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
         });
     config.retention_ms = retention.map_or(config.retention_ms, Spanned::into_inner);
     config.jobs = jobs::read(top, config, env);
-    config.schedules = schedules::read(top, config.timezone);
+    let (schedules, own_jobs) = schedules::read(top, config, env);
+    config.schedules = schedules;
+    config.jobs.extend(own_jobs);
 }
 
 fn workers(top: &Section<'_, '_>) -> Option<u32> {

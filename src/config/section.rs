@@ -61,6 +61,16 @@ impl<'p, 't> Section<'p, 't> {
         self.page.wrong(self.at, Wrong::new(format!("{} has no `{key}`", self.title)).hint(hint));
     }
 
+    /// Notes what is wrong with a key's value, or with its being there.
+    pub(super) fn wrong_at(&self, key: &str, wrong: Wrong) {
+        self.page.wrong(self.raw(key).map_or(self.at, |value| value.span().start), wrong);
+    }
+
+    /// Notes what is only worth knowing about a key's value.
+    pub(super) fn remark_at(&self, key: &str, what: &str, hint: &str) {
+        self.page.remark(self.raw(key).map_or(self.at, |value| value.span().start), what, hint);
+    }
+
     fn wrong_kind(&self, key: &str, value: &Spanned<DeValue<'_>>, wanted: &str) {
         let what = format!("`{key}` must be {wanted}, not {}", kind(value.get_ref()));
         self.page.wrong(value.span().start, Wrong::new(what));

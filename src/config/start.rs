@@ -121,11 +121,18 @@ mod tests {
         config.file = None;
         assert_eq!(config.group.take().map(|group| group.name).as_deref(), Some("www-data"));
         assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
-        let [short, long] = &jobs[..] else { panic!("{jobs:?}") };
+        let [short, long, own] = &jobs[..] else { panic!("{jobs:?}") };
+        assert_eq!(own.name, "backup");
         assert_eq!(short.policy, long.policy, "the long example shows the defaults");
         assert_eq!((short.name.as_str(), long.name.as_str()), ("thumbnail", "report"));
-        let [schedule] = &schedules[..] else { panic!("{schedules:?}") };
-        assert_eq!((schedule.job.as_str(), schedule.param.as_str()), ("hello", r#"{"who":"world"}"#));
+        let [nightly, pulse, backup] = &schedules[..] else { panic!("{schedules:?}") };
+        assert_eq!((nightly.schedule.job.as_str(), nightly.schedule.param.as_str()), ("hello", r#"{"who":"world"}"#));
+        assert_eq!((pulse.schedule.timing.as_str(), backup.schedule.job.as_str()), ("every 15m", "backup"));
+        let mut as_by_default = pulse.schedule.clone();
+        (as_by_default.unique_key, as_by_default.until_ms, as_by_default.guarded) = (None, None, false);
+        let default = crate::store::Schedule::new("pulse", "every 15m", "hello");
+        let param = r#"{"at":"{due}"}"#.to_string();
+        assert_eq!(as_by_default, crate::store::Schedule { origin: crate::store::Origin::File, param, ..default });
     }
 
     #[test]

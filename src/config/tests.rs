@@ -1,9 +1,11 @@
 //! The values that are read, and every message with its line and column.
 
 mod jobs;
+mod schedules;
 
 use super::*;
 use crate::error::Kind;
+use crate::store::{CatchUp, Origin, Overlap};
 use crate::task::Delivery;
 use crate::work::exec::{Limits, User};
 use proptest::prelude::*;
@@ -125,10 +127,11 @@ fn every_key_is_read() {
     assert_eq!(tool.policy, Policy::default());
 
     let [nightly, hourly] = &config.schedules[..] else { panic!("{:?}", config.schedules) };
-    assert_eq!((nightly.name.as_str(), nightly.cron_text.as_str()), ("nightly", "0 2 * * *"));
-    assert_eq!((nightly.timezone, nightly.priority, nightly.enabled), (Tz::Europe__Berlin, -3, false));
+    let (nightly, hourly) = (&nightly.schedule, &hourly.schedule);
+    assert_eq!((nightly.name.as_str(), nightly.timing.as_str()), ("nightly", "0 2 * * *"));
+    assert_eq!((nightly.zone, nightly.priority, nightly.enabled), (Tz::Europe__Berlin, -3, false));
     assert_eq!(nightly.param, r#"{"at":"2026-01-02T03:04:05Z","ids":[1,2.5,true],"kind":"daily"}"#);
-    assert_eq!((hourly.timezone, hourly.priority, hourly.enabled), (Tz::Asia__Shanghai, 0, true));
+    assert_eq!((hourly.zone, hourly.priority, hourly.enabled), (Tz::Asia__Shanghai, 0, true));
     assert_eq!((hourly.job.as_str(), hourly.param.as_str()), ("tool", r#""plain""#));
 }
 
@@ -154,11 +157,8 @@ fn what_an_entry_leaves_out_has_defaults() {
     assert_eq!(config.jobs[0].policy, policy);
     let env: Vec<_> = config.jobs[0].command.env.iter().collect();
     assert_eq!(env, [(&"PATH".to_string(), &"/usr/local/bin:/usr/bin:/bin".to_string())]);
-    let schedule = &config.schedules[0];
-    assert_eq!(
-        (schedule.param.as_str(), schedule.priority, schedule.enabled, schedule.timezone),
-        ("", 0, true, Tz::UTC)
-    );
+    let default = Schedule { origin: Origin::File, ..Schedule::new("s", "@daily", "a") };
+    assert_eq!((&config.schedules[0].schedule, &config.schedules[0].only_if), (&default, &None));
 }
 
 #[test]
@@ -257,55 +257,12 @@ fn what_is_wrong_at_the_top_is_said_with_its_place() {
 }
 
 #[test]
-fn what_is_wrong_in_a_schedule_is_said_with_its_place() {
-    for (text, wanted, hint) in [
-        ("[[schedule]]\njob = 'a'\ncron = '@daily'", "1:1: [[schedule]] has no `name`", "add name = "),
-        ("[[schedule]]\nname = 's'\ncron = '@daily'", "1:1: [[schedule]] has no `job`", "add job = "),
-        ("[[schedule]]\nname = 's'\njob = 'a'", "1:1: [[schedule]] has no `cron`", "minute, hour"),
-        (
-            "[[schedule]]\nname = 's'\njob = 'a'\ncron = '0 24 * * *'",
-            "4:11: cron `0 24 * * *`: `24` is not an hour (0 to 23)",
-            "",
-        ),
-        (
-            "[[schedule]]\nname = 's'\njob = 'a'\ncron = \"0 \\u0032\\u0034 * * *\"",
-            "4:8: cron `0 24 * * *`: `24` is not an hour (0 to 23)",
-            "",
-        ),
-        (
-            "[[schedule]]\nname = 's'\njob = 'a'\ncron = '61 * * * *'",
-            "4:9: cron `61 * * * *`: `61` is not a minute (0 to 59)",
-            "",
-        ),
-        (
-            "[[schedule]]\nname = 's'\njob = 'a'\ncron = '0 0 30 2 *'",
-            "4:8: cron `0 0 30 2 *`: it is never due: no month has such a day",
-            "",
-        ),
-    ] {
-        assert_only_problem(text, wanted, hint);
-    }
-    for (line, wanted, hint) in [
-        ("enable = true", "5:1: unknown key `enable` in [[schedule]]", "did you mean `enabled`?"),
-        ("enabled = 1", "5:11: `enabled` must be true or false, not an integer", ""),
-        ("timezone = 'Berlin'", "5:12: `Berlin` is not a time zone", ""),
-        ("priority = 2147483648", "5:12: `priority` must be from -2147483648 to 2147483647, not 2147483648", ""),
-        ("param = [1, nan]", "5:13: `param` is passed on as JSON, which has no such number", ""),
-        ("param = { a = 9223372036854775808 }", "5:15: an integer in `param` has at most 64 bits", ""),
-    ] {
-        assert_only_problem(&format!("{SCHEDULE}{line}\n"), wanted, hint);
-    }
-    let twice = format!("{SCHEDULE}{SCHEDULE}");
-    assert_only_problem(&twice, "6:8: there are two schedules with the name `s`", "the other is at rowmill.toml:2:8");
-}
-
-#[test]
 fn all_problems_are_found_in_the_order_of_the_file() {
     let text =
         "linger = 5\nworker = 1\n[[job]]\nname = 'b'\n[[schedule]]\nname = 's'\ncron = 'x'\njob = 'a'\nenable = 1\n";
     let dir = written(text);
     let places: Vec<String> = problems(None, dir.path(), &no_env, &["a"]).iter().map(|p| p.place.to_string()).collect();
-    let wanted = ["1:10", "2:1", "3:1", "7:8", "9:1"].map(|place| format!("rowmill.toml:{place}"));
+    let wanted = ["1:10", "2:1", "3:1", "7:10", "9:1"].map(|place| format!("rowmill.toml:{place}"));
     assert_eq!(places, wanted);
     let first = Config::load(None, dir.path(), &no_env).unwrap_err();
     assert!(first.to_string().starts_with(&wanted[0]), "{first}");

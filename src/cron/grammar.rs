@@ -4,7 +4,8 @@
 //! minutes, a seventh field), and does not say where an error is. This reader knows each field's values, refuses
 //! everything else with its place, and hands on an expression in capitals without nicknames.
 
-use super::CronError;
+use super::TimingError;
+use super::piece::{Piece, all_plain};
 
 struct Field {
     /// What one value of it is called in messages.
@@ -26,8 +27,6 @@ const DAY: Field = Field { what: "a day of the month", min: 1, max: 31, names: &
 const MONTH: Field = Field { what: "a month", min: 1, max: 12, names: MONTHS, first: 1 };
 const WEEKDAY: Field = Field { what: "a weekday", min: 0, max: 7, names: WEEKDAYS, first: 0 };
 
-const FIELDS: [&Field; 6] = [&SECOND, &MINUTE, &HOUR, &DAY, &MONTH, &WEEKDAY];
-
 const NICKNAMES: [(&str, &str); 7] = [
     ("@YEARLY", "0 0 1 1 *"),
     ("@ANNUALLY", "0 0 1 1 *"),
@@ -41,159 +40,242 @@ const NICKNAMES: [(&str, &str); 7] = [
 /// Longer than any expression that a person writes; a list of every second has 169 characters.
 const LONGEST: usize = 1_000;
 
-/// A piece of the text and the byte that it begins at.
-#[derive(Clone, Copy)]
-struct Piece<'t> {
-    text: &'t str,
-    at: usize,
+/// Every minute of an hour, every hour of a day; see [`Fields`].
+pub(super) const ALL_MINUTES: u64 = (1 << 60) - 1;
+pub(super) const ALL_HOURS: u64 = (1 << 24) - 1;
+
+/// What the fields of an expression say. Two expressions with the same fields are due at the same local times.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Fields {
+    /// Sets of values: bit v stands for the value v.
+    pub(super) seconds: u64,
+    pub(super) minutes: u64,
+    pub(super) hours: u64,
+    pub(super) days: Days,
+    pub(super) months: u64,
+    pub(super) weekdays: Weekdays,
+    /// It runs whenever the clock shows a time that matches, and not once for each.
+    pub(super) follows_the_clock: bool,
 }
 
-impl<'t> Piece<'t> {
-    fn split(self, separator: char) -> impl Iterator<Item = Piece<'t>> {
-        let mut at = self.at;
-        self.text.split(separator).map(move |text| {
-            let piece = Piece { text, at };
-            at += text.len() + separator.len_utf8();
-            piece
-        })
-    }
-
-    fn split_once(self, separator: char) -> Option<(Piece<'t>, Piece<'t>)> {
-        let (left, right) = self.text.split_once(separator)?;
-        let right = Piece { text: right, at: self.at + left.len() + separator.len_utf8() };
-        Some((Piece { text: left, at: self.at }, right))
-    }
-
-    fn without_end(self, end: char) -> Option<Piece<'t>> {
-        Some(Piece { text: self.text.strip_suffix(end)?, at: self.at })
-    }
-
-    fn wrong<T>(self, message: String) -> Result<T, CronError> {
-        Err(CronError::new(message, Some(self.at)))
-    }
+/// The field of days of the month.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Days {
+    /// `*` or `?`: the weekday decides alone.
+    pub(super) any: bool,
+    pub(super) set: u64,
+    /// `L`
+    pub(super) last: bool,
+    /// `LW`
+    pub(super) last_workday: bool,
+    /// `15W`: the workday nearest to the 15th.
+    pub(super) nearest_workday: u64,
 }
 
-/// The expression in capitals and without nicknames, if it has the right form.
-pub(super) fn plain(text: &str) -> Result<String, CronError> {
-    if let Some((at, odd)) = text.char_indices().find(|(_, c)| !c.is_ascii_graphic() && *c != ' ' && *c != '\t') {
-        return Err(CronError::new(format!("`{}` has no meaning here", odd.escape_default()), Some(at)));
-    }
+/// The field of weekdays; Sunday is 0.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Weekdays {
+    /// `*` or `?`: the day of the month decides alone.
+    pub(super) any: bool,
+    pub(super) set: u64,
+    /// `5L`: the last Friday of the month.
+    pub(super) last: u64,
+    /// `5#2`: the second Friday of the month. Sets of weekdays for the first to the fifth.
+    pub(super) nth: [u64; 5],
+}
+
+/// An expression of the right form.
+pub(super) struct Read {
+    /// In capitals and without nicknames.
+    pub(super) plain: String,
+    pub(super) fields: Fields,
+    /// Where the day of the month stands.
+    pub(super) day_at: usize,
+}
+
+/// Reads what has the right form.
+pub(super) fn read(text: &str) -> Result<Read, TimingError> {
+    all_plain(text)?;
     if text.len() > LONGEST {
-        return Err(CronError::new(format!("it is longer than {LONGEST} characters"), Some(LONGEST)));
+        return Err(TimingError::new(format!("it is longer than {LONGEST} characters"), Some(LONGEST)));
     }
-    let capitals = text.to_ascii_uppercase();
-    let all = Piece { text: &capitals, at: 0 };
-    let pieces: Vec<Piece<'_>> = all.split(' ').flat_map(|p| p.split('\t')).filter(|p| !p.text.is_empty()).collect();
-    if let Some(nickname) = pieces.first().filter(|p| p.text.starts_with('@')) {
-        return plain_nickname(*nickname, pieces.get(1).copied());
+    let mut plain = text.to_ascii_uppercase();
+    if let Some(nickname) = words(&plain).first().filter(|p| p.text.starts_with('@')) {
+        plain = plain_nickname(*nickname, words(&plain).get(1).copied())?.to_string();
     }
-    let fields = match pieces.len() {
-        5 => &FIELDS[1..],
-        6 => &FIELDS[..],
-        n => {
-            let has = match n {
-                0 => "it is empty".to_string(),
-                1 => "it has 1 field".to_string(),
-                n => format!("it has {n} fields"),
-            };
-            let fields = "minute, hour, day of month, month, weekday; seconds may stand in front";
-            return Err(CronError::new(format!("{has}; 5 are needed: {fields}"), pieces.get(6).map(|p| p.at)));
-        }
+    let pieces = words(&plain);
+    let (second, [minute, hour, day, month, weekday]) = match pieces[..] {
+        [minute, hour, day, month, weekday] => (None, [minute, hour, day, month, weekday]),
+        [second, minute, hour, day, month, weekday] => (Some(second), [minute, hour, day, month, weekday]),
+        _ => return wrong_number_of_fields(&pieces),
     };
-    for (field, piece) in fields.iter().zip(&pieces) {
-        field_is_well_formed(field, *piece)?;
-    }
-    Ok(capitals)
+    let seconds = second.map_or(Ok(1), |second| values(&SECOND, second))?;
+    let (minutes, hours) = (values(&MINUTE, minute)?, values(&HOUR, hour)?);
+    let (day_at, days) = (day.at, days(day)?);
+    let (months, weekdays) = (values(&MONTH, month)?, weekdays(weekday)?);
+    let each = |field: &Field, set: u64, piece: Piece<'_>| set == all_of(field) || piece.text.contains('*');
+    let follows_the_clock = hours == all_of(&HOUR)
+        || each(&MINUTE, minutes, minute)
+        || second.is_some_and(|second| each(&SECOND, seconds, second));
+    let fields = Fields { seconds, minutes, hours, days, months, weekdays, follows_the_clock };
+    Ok(Read { plain, fields, day_at })
 }
 
-fn plain_nickname(nickname: Piece<'_>, after: Option<Piece<'_>>) -> Result<String, CronError> {
-    if let Some(after) = after {
-        return after.wrong(format!("nothing may follow `{}`", nickname.text.to_ascii_lowercase()));
-    }
-    match NICKNAMES.iter().find(|(name, _)| *name == nickname.text) {
-        Some((_, plain)) => Ok((*plain).to_string()),
-        None => nickname.wrong(format!(
-            "`{}` is not a nickname; there are @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly",
-            nickname.text.to_ascii_lowercase()
-        )),
+fn words(text: &str) -> Vec<Piece<'_>> {
+    let pieces = Piece::whole(text).split(' ').flat_map(|piece| piece.split('\t'));
+    pieces.filter(|piece| !piece.text.is_empty()).collect()
+}
+
+fn wrong_number_of_fields<T>(pieces: &[Piece<'_>]) -> Result<T, TimingError> {
+    let has = match pieces.len() {
+        0 => "it is empty".to_string(),
+        1 => "it has 1 field".to_string(),
+        n => format!("it has {n} fields"),
+    };
+    let fields = "minute, hour, day of month, month, weekday; seconds may stand in front";
+    // What is missing is missing behind the last one.
+    let end = pieces.last().map_or(0, |p| p.at + p.text.len());
+    let at = pieces.get(6).map_or(end, |p| p.at);
+    Err(TimingError::new(format!("{has}; 5 are needed: {fields}"), Some(at)))
+}
+
+fn plain_nickname(nickname: Piece<'_>, after: Option<Piece<'_>>) -> Result<&'static str, TimingError> {
+    let written = nickname.text.to_ascii_lowercase();
+    let Some((_, plain)) = NICKNAMES.iter().find(|(name, _)| *name == nickname.text) else {
+        return nickname.wrong(match written.as_str() {
+            "@reboot" => {
+                "`@reboot` is not a time; a service of the system starts what is to run when it boots".to_string()
+            }
+            "@every" => "an interval is not a cron expression: write every = \"15m\" instead of cron".to_string(),
+            "@at" => {
+                "a one-off time is not a cron expression: write at = \"2026-11-09 02:01\" instead of cron".to_string()
+            }
+            _ => format!(
+                "`{written}` is not a nickname; there are @yearly, @annually, @monthly, @weekly, @daily, @midnight and \
+                 @hourly"
+            ),
+        });
+    };
+    match after {
+        Some(after) => after.wrong(format!("nothing may follow `{written}`")),
+        None => Ok(plain),
     }
 }
 
-fn field_is_well_formed(field: &Field, piece: Piece<'_>) -> Result<(), CronError> {
-    let is_day = std::ptr::eq(field, FIELDS[3]) || std::ptr::eq(field, FIELDS[5]);
-    if piece.text == "*" || (piece.text == "?" && is_day) {
-        return Ok(());
-    }
-    for item in piece.split(',') {
-        item_is_well_formed(field, item)?;
-    }
-    Ok(())
+fn all_of(field: &Field) -> u64 {
+    run(field.min, field.max, 1)
 }
 
-fn item_is_well_formed(field: &Field, item: Piece<'_>) -> Result<(), CronError> {
+fn run(first: u32, last: u32, step: u32) -> u64 {
+    (first..=last).step_by(step as usize).fold(0, |set, value| set | 1 << value)
+}
+
+/// A field of values, ranges and steps.
+fn values(field: &Field, piece: Piece<'_>) -> Result<u64, TimingError> {
+    if piece.text == "*" {
+        return Ok(all_of(field));
+    }
+    piece.split(',').try_fold(0, |set, item| Ok(set | item_of_values(field, item)?))
+}
+
+fn item_of_values(field: &Field, item: Piece<'_>) -> Result<u64, TimingError> {
     if item.text.is_empty() {
         return item.wrong(format!("{} is missing in the list", field.what));
     }
     if item.text == "*" {
-        return item.wrong("`*` stands alone, not in a list".to_string());
+        return item.wrong("`*` stands alone, not in a list");
     }
     if let Some((range, step)) = item.split_once('/') {
-        return step_is_well_formed(field, range, step);
+        return stepped(field, range, step);
     }
     if let Some((from, to)) = item.split_once('-') {
-        return range_is_well_formed(field, from, to);
+        let (first, last) = bounds(field, from, to)?;
+        return Ok(run(first, last, 1));
     }
-    match field.what {
-        "a day of the month" => match item.without_end('W') {
-            _ if item.text == "L" || item.text == "LW" => Ok(()),
-            Some(day) => value(field, day).map(drop),
-            None => value(field, item).map(drop),
-        },
-        "a weekday" => weekday_is_well_formed(item),
-        _ => value(field, item).map(drop),
-    }
+    value(field, item).map(|value| 1 << value)
 }
 
-fn weekday_is_well_formed(item: Piece<'_>) -> Result<(), CronError> {
-    if item.text == "L" {
-        return item.wrong("`L` needs a weekday before it, as in 5L: the last Friday of the month".to_string());
+fn days(piece: Piece<'_>) -> Result<Days, TimingError> {
+    if piece.text == "*" || piece.text == "?" {
+        return Ok(Days { any: true, ..Days::default() });
     }
-    if let Some((day, nth)) = item.split_once('#') {
-        value(&WEEKDAY, day)?;
-        return match nth.text {
-            "1" | "2" | "3" | "4" | "5" => Ok(()),
-            _ => nth.wrong(format!("`{}` must be 1 to 5: which one of the month", nth.text)),
-        };
+    let mut days = Days::default();
+    for item in piece.split(',') {
+        match (item.text, item.without_end('W')) {
+            ("L", _) => days.last = true,
+            ("LW", _) => days.last_workday = true,
+            (_, Some(day)) => days.nearest_workday |= 1 << value(&DAY, day)?,
+            _ => days.set |= item_of_values(&DAY, item)?,
+        }
     }
-    value(&WEEKDAY, item.without_end('L').unwrap_or(item)).map(drop)
+    // Croner would take such an `L` for the last workday.
+    if days.last && (days.last_workday || days.nearest_workday != 0) {
+        return piece.wrong("`L` and a workday (`LW`, `15W`) cannot stand in one list; make two schedules of it");
+    }
+    Ok(days)
 }
 
-fn step_is_well_formed(field: &Field, range: Piece<'_>, step: Piece<'_>) -> Result<(), CronError> {
-    if range.text != "*" {
+fn weekdays(piece: Piece<'_>) -> Result<Weekdays, TimingError> {
+    if piece.text == "*" || piece.text == "?" {
+        return Ok(Weekdays { any: true, ..Weekdays::default() });
+    }
+    let mut weekdays = Weekdays::default();
+    for item in piece.split(',') {
+        if item.text == "L" {
+            return item.wrong("`L` needs a weekday before it, as in 5L: the last Friday of the month");
+        }
+        if let Some((day, nth)) = item.split_once('#') {
+            let day = value(&WEEKDAY, day)? % 7;
+            match number(nth.text).and_then(|n| weekdays.nth.get_mut((n as usize).wrapping_sub(1))) {
+                Some(days) if nth.text.len() == 1 => *days |= 1 << day,
+                _ => return nth.wrong(format!("`{}` must be 1 to 5: which one of the month", nth.text)),
+            }
+        } else if let Some(day) = item.without_end('L') {
+            weekdays.last |= 1 << (value(&WEEKDAY, day)? % 7);
+        } else {
+            let set = item_of_values(&WEEKDAY, item)?;
+            weekdays.set |= set & 0x7f | set >> 7;
+        }
+    }
+    Ok(weekdays)
+}
+
+fn stepped(field: &Field, range: Piece<'_>, step: Piece<'_>) -> Result<u64, TimingError> {
+    let (first, last) = if range.text == "*" {
+        // Sunday is 0 here, and not 7 too.
+        (field.min, if field.what == WEEKDAY.what { 6 } else { field.max })
+    } else {
         let Some((from, to)) = range.split_once('-') else {
             return range.wrong(format!("a step needs a range before it, as in */{} or 1-5/{}", step.text, step.text));
         };
-        range_is_well_formed(field, from, to)?;
-    }
+        bounds(field, from, to)?
+    };
     match number(step.text) {
-        Some(1..) => Ok(()),
+        Some(step @ 1..) => Ok(run(first, last, step)),
         _ => step.wrong(format!("`{}` is not a step (1 or more)", step.text)),
     }
 }
 
-fn range_is_well_formed(field: &Field, from: Piece<'_>, to: Piece<'_>) -> Result<(), CronError> {
+fn bounds(field: &Field, from: Piece<'_>, to: Piece<'_>) -> Result<(u32, u32), TimingError> {
     let first = value(field, from)?;
     let last = match to.text {
         "SUN" if field.what == WEEKDAY.what => 7,
         _ => value(field, to)?,
     };
     if first > last {
-        return from.wrong(format!("the range `{}-{}` runs backwards", from.text, to.text));
+        // Written out: FRI-MON is FRI-SUN,MON, and 22-4 is 22-23,0-4.
+        let (end, start) = match field.what {
+            "a weekday" => ("SUN".to_string(), "MON".to_string()),
+            _ => (field.max.to_string(), field.min.to_string()),
+        };
+        let range = |from: &str, to: &str| if from == to { from.to_string() } else { format!("{from}-{to}") };
+        let (front, back) = (range(from.text, &end), range(&start, to.text));
+        return from.wrong(format!("the range `{}-{}` runs backwards; write {front},{back}", from.text, to.text));
     }
-    Ok(())
+    Ok((first, last))
 }
 
-fn value(field: &Field, piece: Piece<'_>) -> Result<u32, CronError> {
+fn value(field: &Field, piece: Piece<'_>) -> Result<u32, TimingError> {
     let named = field.names.iter().zip(field.first..).find(|(name, _)| **name == piece.text);
     if let Some((_, value)) = named {
         return Ok(value);
@@ -205,8 +287,17 @@ fn value(field: &Field, piece: Piece<'_>) -> Result<u32, CronError> {
                 (Some(first), Some(last)) => format!(", or {first} to {last}"),
                 _ => String::new(),
             };
-            piece.wrong(format!("`{}` is not {} ({} to {}{names})", piece.text, field.what, field.min, field.max))
+            let (text, what, hint) = (piece.text, field.what, hint(field, piece.text));
+            piece.wrong(format!("`{text}` is not {what} ({} to {}{names}){hint}", field.min, field.max))
         }
+    }
+}
+
+fn hint(field: &Field, text: &str) -> &'static str {
+    match (field.what, text) {
+        ("an hour", "24") => "; midnight is 0",
+        ("a second", "60") => "; a leap second is no time of its own here",
+        _ => "",
     }
 }
 

@@ -1,97 +1,111 @@
-//! Cron expressions: when a schedule is due.
+//! When a schedule is due: cron expressions, one-off times, fixed intervals.
 //!
-//! Five fields (minute, hour, day of month, month, weekday), or six with seconds in front, or a nickname such as
-//! `@daily`. A day counts when the day of month *or* the weekday matches, once both are given. Croner evaluates;
-//! the reader in `grammar` reads the text first, so that what is wrong has a place, and nothing odd gets through.
-//!
-//! When a zone's clock jumps: an expression with one fixed time of day runs once, right after a gap or at the first of
-//! two equal times; any other follows the clock, so what falls into a gap is left out, and what is repeated runs twice.
+//! Pure: `now` is an argument, and so is the zone. Instants are UTC milliseconds; all due times are whole seconds.
+//! `docs/schedules.md` says what each form means, and what the changes of a zone's clock do to it; its tables are tests.
 
+mod at;
+mod describe;
+mod every;
+mod expression;
 mod grammar;
+mod piece;
+mod zone;
 
-use chrono::{DateTime, TimeZone};
+pub use at::At;
+pub use every::Every;
+pub use expression::Cron;
+
 use chrono_tz::Tz;
 use std::fmt;
 use std::iter;
 
-/// A cron expression that was understood and falls due at some time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cron {
-    text: String,
-    pattern: croner::Cron,
-}
-
-/// Why a text is not a cron expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CronError {
-    message: String,
-    at: Option<usize>,
-}
-
-impl CronError {
-    fn new(message: impl Into<String>, at: Option<usize>) -> CronError {
-        CronError { message: message.into(), at }
-    }
-
-    /// What is wrong, without the place.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Where in the text, in bytes from 0, if it is wrong in one place.
-    pub fn at(&self) -> Option<usize> {
-        self.at
-    }
-}
-
-impl fmt::Display for CronError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.at {
-            Some(at) => write!(f, "{} (at character {})", self.message, at + 1),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-impl std::error::Error for CronError {}
-
 /// Years outside of these are not evaluated: 1900-01-01 to 4900-01-01 UTC, in milliseconds.
-const EVALUATED_MS: std::ops::Range<i64> = -2_208_988_800_000..92_460_096_000_000;
+const EVALUATED_MS: std::ops::Range<i64> = -2_208_988_800_000..92_461_910_400_000;
 
-impl Cron {
-    /// Reads an expression. It is refused when it has another form than those above, and when it can never be due
-    /// (`0 0 30 2 *`).
-    pub fn parse(text: &str) -> Result<Cron, CronError> {
-        let plain = grammar::plain(text)?;
-        let pattern = croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Optional)
-            .year(croner::parser::Year::Disallowed)
-            .build()
-            .parse(&plain)
-            .map_err(|e| CronError::new(format!("this is not a cron expression: {e}"), None))?;
-        let cron = Cron { text: text.to_string(), pattern };
-        match cron.next_after(0, Tz::UTC) {
-            Some(_) => Ok(cron),
-            None => Err(CronError::new("it is never due: no month has such a day", None)),
+/// When something is due: again and again, or once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Timing {
+    /// At the local times that a cron expression names.
+    Cron(Cron),
+    /// Once, at a local date and time.
+    At(At),
+    /// At a fixed interval, whatever clocks on walls show.
+    Every(Every),
+}
+
+impl Timing {
+    /// Reads a cron expression. See [`Cron::parse`].
+    pub fn parse_cron(text: &str) -> Result<Timing, TimingError> {
+        Cron::parse(text).map(Timing::Cron)
+    }
+
+    /// Reads a one-off time. See [`At::parse`].
+    pub fn parse_at(text: &str, made_ms: i64, zone: Tz) -> Result<Timing, TimingError> {
+        At::parse(text, made_ms, zone).map(Timing::At)
+    }
+
+    /// Reads an interval. See [`Every::parse`].
+    pub fn parse_every(text: &str) -> Result<Timing, TimingError> {
+        Every::parse(text).map(Timing::Every)
+    }
+
+    /// Reads what [`Timing`] displays: `at 2026-11-09 02:01`, `every 15m`, or else a cron expression.
+    pub fn parse(text: &str, made_ms: i64, zone: Tz) -> Result<Timing, TimingError> {
+        let begun = |word: &str| text.strip_prefix(word).map(|rest| (rest, word.len()));
+        if let Some((rest, from)) = begun("at ") {
+            return Timing::parse_at(rest, made_ms, zone).map_err(|e| e.further(from));
+        }
+        if let Some((rest, from)) = begun("every ") {
+            return Timing::parse_every(rest).map_err(|e| e.further(from));
+        }
+        Timing::parse_cron(text)
+    }
+
+    /// What it is called in the configuration: `cron`, `at` or `every`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Timing::Cron(_) => "cron",
+            Timing::At(_) => "at",
+            Timing::Every(_) => "every",
         }
     }
 
-    /// The expression as it was written.
+    /// As it was written, without its kind.
     pub fn text(&self) -> &str {
-        &self.text
+        match self {
+            Timing::Cron(cron) => cron.text(),
+            Timing::At(at) => at.text(),
+            Timing::Every(every) => every.text(),
+        }
     }
 
-    /// The first due time strictly after `now_ms`, in UTC milliseconds; `None` outside the years 1900 to 4899.
+    /// In plain language, to stand after "it is due": `at 02:00 on Monday to Friday`, `every 15 minutes`.
+    pub fn describe(&self) -> String {
+        match self {
+            Timing::Cron(cron) => cron.describe(),
+            Timing::At(at) => at.describe(),
+            Timing::Every(every) => every.describe(),
+        }
+    }
+
+    /// The first due time strictly after `now_ms`, in UTC milliseconds; `None` when it is never due again, and outside
+    /// the years 1900 to 4899.
     pub fn next_after(&self, now_ms: i64, zone: Tz) -> Option<i64> {
-        let next = self.pattern.find_next_occurrence(&instant(now_ms, zone)?, false).ok()?;
-        // A search from the middle of a second begins at its start; nothing due can lie between the two.
-        Some(next.timestamp_millis()).filter(|next_ms| *next_ms > now_ms && EVALUATED_MS.contains(next_ms))
+        match self {
+            Timing::Cron(cron) => cron.next_after(now_ms, zone),
+            Timing::At(at) => at.instant(zone).filter(|at_ms| *at_ms > now_ms),
+            Timing::Every(every) => every.next_after(now_ms),
+        }
     }
 
     /// The last due time in `(after_ms, now_ms]`, in UTC milliseconds. The work does not grow with the gap.
     pub fn latest_due(&self, after_ms: i64, now_ms: i64, zone: Tz) -> Option<i64> {
-        let latest = self.pattern.find_previous_occurrence(&instant(now_ms, zone)?, true).ok()?.timestamp_millis();
-        Some(latest).filter(|latest_ms| *latest_ms > after_ms)
+        let latest = match self {
+            Timing::Cron(cron) => return cron.latest_due(after_ms, now_ms, zone),
+            Timing::At(at) => at.instant(zone).filter(|at_ms| *at_ms <= now_ms),
+            Timing::Every(every) => every.latest_until(now_ms),
+        };
+        latest.filter(|latest_ms| *latest_ms > after_ms)
     }
 
     /// Every due time in `(after_ms, now_ms]`, earliest first, found one by one: take only as many as are wanted.
@@ -101,19 +115,54 @@ impl Cron {
     }
 }
 
-impl fmt::Display for Cron {
+impl fmt::Display for Timing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match self {
+            Timing::Cron(cron) => f.write_str(cron.text()),
+            Timing::At(_) | Timing::Every(_) => write!(f, "{} {}", self.kind(), self.text()),
+        }
     }
 }
 
-/// The start of the second that `ms` lies in, in `zone`.
-fn instant(ms: i64, zone: Tz) -> Option<DateTime<Tz>> {
-    if !EVALUATED_MS.contains(&ms) {
-        return None;
-    }
-    zone.timestamp_opt(ms.div_euclid(1_000), 0).single()
+/// Why a text is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimingError {
+    message: String,
+    at: Option<usize>,
 }
+
+impl TimingError {
+    fn new(message: impl Into<String>, at: Option<usize>) -> TimingError {
+        TimingError { message: message.into(), at }
+    }
+
+    /// The same, in a text that has `bytes` more in front.
+    fn further(self, bytes: usize) -> TimingError {
+        TimingError { at: self.at.map(|at| at + bytes), ..self }
+    }
+
+    /// What is wrong, without the place.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where in the text, in bytes from 0, if it is wrong in one place. A place behind the last byte means that
+    /// something is missing there.
+    pub fn at(&self) -> Option<usize> {
+        self.at
+    }
+}
+
+impl fmt::Display for TimingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at {
+            Some(at) => write!(f, "{} (at character {})", self.message, at + 1),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for TimingError {}
 
 #[cfg(test)]
 mod tests;

@@ -2,14 +2,15 @@
 //!
 //! The handle is kept and checked before each write: another day, or a file that is no longer in the folder, and the
 //! right one is opened or made again, the folder included. Nothing here waits for another process: many may open,
-//! write and move the link at once.
+//! write and move the link at once. Whoever has a day's file open has a shared lock on it, so that it is neither packed nor
+//! removed while he may still write; standard output and error go with the day where they were put onto its file.
 
 use super::stamp::Stamp;
 use crate::clock::Millis;
 use crate::share;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
@@ -21,15 +22,48 @@ pub(super) const LINK: &str = "rowmill.log";
 /// After so long the path is looked at again: a file that was moved away still counts as linked.
 const LOOK_EVERY_MS: Millis = 1000;
 
-/// The name of a day's file.
-pub(super) fn name_of(date: NaiveDate) -> String {
-    format!("rowmill-{date}.log")
+/// What a file of a day is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Its lines, as they are written.
+    Plain,
+    /// All of them, packed.
+    Packed,
+    /// A packed file in the making.
+    Part,
 }
 
-/// The day of a file's name; `None` for other files.
-pub(super) fn date_of(name: &str) -> Option<NaiveDate> {
-    let date = name.strip_prefix("rowmill-")?.strip_suffix(".log")?;
-    if date.len() == 10 { date.parse().ok() } else { None }
+impl Kind {
+    pub(super) const ALL: [Kind; 3] = [Kind::Plain, Kind::Packed, Kind::Part];
+
+    /// What stands before and behind the date.
+    fn around(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Plain => ("rowmill-", ".log"),
+            Kind::Packed => ("rowmill-", ".log.gz"),
+            Kind::Part => (".rowmill-", ".log.gz.part"),
+        }
+    }
+}
+
+/// The name of a day's file.
+pub(super) fn name_of(date: NaiveDate) -> String {
+    name_of_kind(date, Kind::Plain)
+}
+
+/// The name of a day's file of this kind.
+pub(super) fn name_of_kind(date: NaiveDate, kind: Kind) -> String {
+    let (before, behind) = kind.around();
+    format!("{before}{date}{behind}")
+}
+
+/// The day of a file's name, and what the file is; `None` for other files.
+pub(super) fn kind_of(name: &str) -> Option<(NaiveDate, Kind)> {
+    Kind::ALL.into_iter().find_map(|kind| {
+        let (before, behind) = kind.around();
+        let date = name.strip_prefix(before)?.strip_suffix(behind)?;
+        if date.len() == 10 { Some((date.parse().ok()?, kind)) } else { None }
+    })
 }
 
 /// Today's file, open for appending.
@@ -39,12 +73,14 @@ pub(super) struct DayFile {
     stamp: Stamp,
     date: NaiveDate,
     file: Option<File>,
+    /// The file that was in hand last: device and inode.
+    last: Option<(u64, u64)>,
     looked_ms: Millis,
 }
 
 impl DayFile {
     pub(super) fn new(dir: PathBuf, zone: Tz) -> DayFile {
-        DayFile { dir, stamp: Stamp::new(zone), date: NaiveDate::MIN, file: None, looked_ms: 0 }
+        DayFile { dir, stamp: Stamp::new(zone), date: NaiveDate::MIN, file: None, last: None, looked_ms: 0 }
     }
 
     /// The path of the file of the day of `now_ms`.
@@ -60,9 +96,12 @@ impl DayFile {
             self.date = date;
         }
         if self.file.is_none() {
-            self.file = Some(open(&self.dir, &name_of(date))?);
+            let file = open(&self.dir, &name_of(date))?;
             self.looked_ms = now_ms;
             point_link(&self.dir, &name_of(date));
+            self.take_streams_along(&file);
+            self.last = file.metadata().ok().map(|ours| (ours.dev(), ours.ino()));
+            self.file = Some(file);
         }
         self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -70,6 +109,23 @@ impl DayFile {
     /// Closes the file, so that the next use opens it anew.
     pub(super) fn forget(&mut self) {
         self.file = None;
+    }
+
+    /// What this process writes past the log (a panic, say) goes to the new file too, if it went to the last one, or to
+    /// that of the day before. On failure it stays where it is, which costs nothing but the place.
+    fn take_streams_along(&self, file: &File) {
+        let path = self.date.pred_opt().map(|before| self.dir.join(name_of(before)));
+        let before = path.and_then(|path| path.metadata().ok()).map(|there| (there.dev(), there.ino()));
+        let is_left = |fd| {
+            let there = rustix::fs::fstat(fd).ok().map(|there| (there.st_dev, there.st_ino));
+            there.is_some() && (there == self.last || there == before)
+        };
+        if is_left(rustix::stdio::stdout()) {
+            let _ = rustix::stdio::dup2_stdout(file);
+        }
+        if is_left(rustix::stdio::stderr()) {
+            let _ = rustix::stdio::dup2_stderr(file);
+        }
     }
 
     fn is_in_place(&mut self, now_ms: Millis) -> bool {
@@ -91,12 +147,14 @@ impl DayFile {
 
 fn open(dir: &Path, name: &str) -> io::Result<File> {
     let path = dir.join(name);
-    let open = || {
-        if let Some(want) = share::inherited(dir, share::LOG_FILE, share::LOG_FILE)? {
-            let flags = OFlags::WRONLY | OFlags::APPEND;
-            return share::open_or_make(&path, flags, want).map(File::from).map_err(io::Error::from);
-        }
-        OpenOptions::new().append(true).create(true).mode(0o640).open(&path)
+    let open = || -> io::Result<File> {
+        let file = match share::inherited(dir, share::LOG_FILE, share::LOG_FILE)? {
+            Some(want) => share::open_or_make(&path, OFlags::WRONLY | OFlags::APPEND, want).map(File::from)?,
+            None => OpenOptions::new().append(true).create(true).mode(0o640).open(&path)?,
+        };
+        // Where it cannot be had (a file system without locks, somebody who packs it just now) the log goes on all the same.
+        let _ = flock(&file, FlockOperation::NonBlockingLockShared);
+        Ok(file)
     };
     match open() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

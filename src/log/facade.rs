@@ -5,6 +5,7 @@
 use super::Journal;
 use ::log::LevelFilter;
 use env_logger::{Builder, Logger, Target};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -26,6 +27,25 @@ pub(super) fn logger(journal: &Arc<Journal>) -> Logger {
         formatter.write_all(lines.bytes())
     });
     builder.target(Target::Pipe(Box::new(Inlet(Arc::clone(journal))))).build()
+}
+
+/// Makes a panic of any thread one line of the journal, with where it was, and the backtrace if one is asked for by
+/// `RUST_BACKTRACE`. Values that panic while they are written do so before a lock of the journal is taken.
+pub(super) fn take_panics(journal: &Arc<Journal>) {
+    let to = Arc::clone(journal);
+    std::panic::set_hook(Box::new(move |panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        let payload = panic.payload();
+        let said = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+        let at = panic.location().map(|at| format!(" at {at}")).unwrap_or_default();
+        let trace = Backtrace::capture();
+        let trace = if trace.status() == BacktraceStatus::Captured { format!("\n{trace}") } else { String::new() };
+        let mut lines = to.lines();
+        let text = format_args!("thread {name} panicked{at}: {}{trace}", said.unwrap_or("(no words)"));
+        lines.add(to.clock.now_ms(), ::log::Level::Error, &[], text);
+        to.append(&lines);
+    }));
 }
 
 /// Takes formatted lines; always all of them.

@@ -6,15 +6,17 @@
 //! [`read`] is the other side: a day's lines, chosen by their tags, and those that are still to come.
 
 mod day;
+mod entry;
 mod facade;
 mod line;
 mod old;
+mod pack;
 pub mod read;
 mod sharing;
 mod stamp;
 
-pub use line::Lines;
-pub use old::remove_old;
+pub use line::{Form, Lines};
+pub use old::{compress_old, remove_old};
 pub use sharing::{Files, files, share};
 
 use crate::clock::{Clock, Millis};
@@ -39,6 +41,8 @@ pub struct Settings {
     pub zone: Tz,
     /// Records below it are left out.
     pub level: ::log::LevelFilter,
+    /// The form of each line.
+    pub form: Form,
     /// Write to standard error instead of the day's file.
     pub to_stderr: bool,
 }
@@ -93,7 +97,7 @@ impl Journal {
     }
 
     fn onto(sink: Sink, settings: Settings, clock: Clock) -> Journal {
-        let blank = Mutex::new(Lines::new(settings.level, Stamp::new(settings.zone)));
+        let blank = Mutex::new(Lines::new(settings.level, settings.form, Stamp::new(settings.zone)));
         let state = Mutex::new(State { sink, dropped: 0, cause: String::new(), torn: false });
         Journal { settings, clock, blank, state }
     }
@@ -102,7 +106,7 @@ impl Journal {
     /// Batches that were begun earlier keep the earlier ones.
     pub fn tagged(&self, tags: &[(&str, &dyn fmt::Display)]) {
         // Written before the lock is taken: a value may itself log something while it is.
-        let tags = line::written(tags);
+        let tags = line::written(self.settings.form, tags);
         lock(&self.blank).set_tags(tags);
     }
 
@@ -114,6 +118,11 @@ impl Journal {
         ::log::set_boxed_logger(Box::new(logger)).map_err(|e| Error::failed(format!("the log macros: {e}")))?;
         ::log::set_max_level(level);
         Ok(())
+    }
+
+    /// Makes panics of this process lines of this journal, instead of raw words on standard error.
+    pub fn take_panics(self: &Arc<Self>) {
+        facade::take_panics(self);
     }
 
     /// An empty batch of lines.
@@ -132,6 +141,15 @@ impl Journal {
         self.put(lines.bytes(), lines.len());
     }
 
+    /// Goes over to today's file when the day has changed, also when there is nothing to write: so that nobody keeps an old
+    /// day open, and what this process writes past the log is found under the right day. What cannot be opened now is
+    /// tried again by the next line.
+    pub fn turn(&self) {
+        if let Sink::Day(day) = &mut lock(&self.state).sink {
+            let _ = day.ready(self.clock.now_ms());
+        }
+    }
+
     /// The path of today's file; that of another day after midnight. It need not exist when this writes to standard
     /// error.
     pub fn file(&self) -> PathBuf {
@@ -140,7 +158,8 @@ impl Journal {
     }
 
     /// A handle that appends to today's file (or to standard error), for the output of processes that are started.
-    /// It stays with that day's file. Fails when the file cannot be opened.
+    /// It stays with that day's file, unless it becomes the standard output
+    /// or error of a process with a journal of its own, which takes them along. Fails when the file cannot be opened.
     pub fn raw_handle(&self) -> Result<File> {
         let mut state = lock(&self.state);
         let file = match &mut state.sink {

@@ -1,15 +1,20 @@
-//! The log as people read it: a day's lines, all or those of one task or worker, and on wish those still to come.
+//! The log as people read it: a day's lines or those of a range of time, chosen, and on wish those still to come.
 //!
 //! Lines are chosen by their tags alone, never by what an application wrote into their text. What is not a line of
-//! this log (the raw output of a panic) is shown when nothing is chosen. All that is shown is free of control
-//! characters. To follow is to wait in the kernel for the folder to change, never to look again after a pause.
+//! this log (the raw output of a panic) belongs to the time of the line before it, and is shown when nothing is chosen
+//! by tags. All that is shown is free of control characters. A time is found by bisection. To follow is to wait in the
+//! kernel for the folder to change, never to look again after a pause.
 
+mod choose;
+mod seek;
+mod source;
 mod trail;
 mod watch;
 
-use super::day::{date_of, name_of};
-use super::line::{escape, is_steering, tags_of};
-use crate::clock::Clock;
+pub use choose::{Choice, View};
+
+use super::day::{Kind, kind_of, name_of};
+use crate::clock::{Clock, Millis};
 use crate::error::{Error, Result};
 use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
@@ -20,19 +25,25 @@ use std::path::{Path, PathBuf};
 use trail::Trail;
 use watch::{Watch, Woken};
 
-/// Which lines are wanted.
+/// Which lines are wanted, and how.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// The folder of the day files.
     pub dir: PathBuf,
     /// The zone that tells which day is today's.
     pub zone: Tz,
-    /// The day; today when it is not given.
+    /// The file of this day only. Without it, and without times, today's.
     pub date: Option<NaiveDate>,
-    /// Only lines with the tag `task=ID`.
-    pub task: Option<i64>,
-    /// Only lines with the tag `worker=I` or `worker=I/N`.
-    pub worker: Option<u32>,
+    /// Only lines of this instant and later ones.
+    pub since_ms: Option<Millis>,
+    /// Only lines from before this instant.
+    pub until_ms: Option<Millis>,
+    /// Which of them.
+    pub choice: Choice,
+    /// Only that many of them, the last ones.
+    pub last: Option<usize>,
+    /// How they are shown.
+    pub view: View,
 }
 
 /// What ends the following, besides an error. Both may be left out.
@@ -44,35 +55,41 @@ pub struct Ends<'a> {
     pub output: Option<BorrowedFd<'a>>,
 }
 
-/// Writes the lines of a day to `out`. An output that was closed is a quiet end.
+/// Writes the lines that are wanted to `out`. An output that was closed is a quiet end.
 ///
-/// Fails when there is no file of that day (the hint names the days that there are), or when it cannot be read.
+/// Fails when there is no file of the wanted days (the hint names the days that there are), or when one cannot be read.
 pub fn show(query: &Query, clock: &Clock, out: &mut dyn Write) -> Result<()> {
-    let date = first_date(query, clock);
-    let mut trail = Trail::from(query, date);
+    let (first, last) = days_of(query, clock);
+    let mut trail = Trail::of(query, first, last);
     trail.look()?;
-    if !trail.has_begun_with(date) {
-        return Err(missing(&query.dir, date));
+    if trail.is_empty() {
+        return Err(missing(&query.dir, first, last));
     }
-    trail.keep_to_one_day();
+    if let Some(wanted) = query.last {
+        trail.keep_last(wanted)?;
+    }
     let mut output = Output { out, ends: Ends::default() };
     let _ = trail.catch_up(&mut output)? && trail.finish(&mut output)?;
     Ok(())
 }
 
-/// Writes the lines of a day to `out`, then those that come, on that day and the following ones, until one of `ends`
-/// or until the output is closed.
+/// Writes the lines that are wanted to `out`, then those that come, on that day and the following ones, until one of
+/// `ends` or until the output is closed.
 ///
 /// Today's file need not be there yet; of an earlier day it fails like [`show`]. A folder or a file that is deleted
 /// meanwhile is waited for. Where the kernel has no room for a watch, it looks once a second.
 pub fn follow(query: &Query, clock: &Clock, ends: Ends<'_>, out: &mut dyn Write) -> Result<()> {
-    let date = first_date(query, clock);
+    let (first, _) = days_of(query, clock);
     // Before the first look, so that nothing can happen between the two unseen.
     let mut watch = Watch::new(&query.dir);
-    let mut trail = Trail::from(query, date);
+    let mut trail = Trail::of(query, first, NaiveDate::MAX);
     trail.look()?;
-    if !trail.has_begun_with(date) && (date < today(query, clock) || !query.dir.is_dir()) {
-        return Err(missing(&query.dir, date));
+    let is_past = first < today(query, clock) && query.since_ms.is_none();
+    if (is_past && !trail.has_begun_with(first)) || (trail.is_empty() && !query.dir.is_dir()) {
+        return Err(missing(&query.dir, first, first));
+    }
+    if let Some(wanted) = query.last {
+        trail.keep_last(wanted)?;
     }
     let mut output = Output { out, ends };
     while trail.catch_up(&mut output)? {
@@ -85,77 +102,57 @@ pub fn follow(query: &Query, clock: &Clock, ends: Ends<'_>, out: &mut dyn Write)
     Ok(())
 }
 
-/// The days that have a file, earliest first.
-///
-/// Fails when the folder cannot be read; one that is missing has none.
-pub fn days(dir: &Path) -> Result<Vec<NaiveDate>> {
+/// The files of days, earliest first, and of one day the packed one first. A folder that is missing has none.
+fn files_of(dir: &Path) -> Result<Vec<(NaiveDate, Kind)>> {
     let entries = match std::fs::read_dir(dir) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|e| Error::from(e).during(dir.display()))?,
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut days: Vec<NaiveDate> = names.filter_map(|name| date_of(&name)).collect();
-    days.sort_unstable();
-    Ok(days)
+    let mut files: Vec<_> = names.filter_map(|name| kind_of(&name)).filter(|(_, kind)| *kind != Kind::Part).collect();
+    files.sort_unstable_by_key(|(date, kind)| (*date, *kind == Kind::Plain));
+    Ok(files)
 }
 
-fn first_date(query: &Query, clock: &Clock) -> NaiveDate {
-    query.date.unwrap_or_else(|| today(query, clock))
+/// The days whose files are read: a line may stand in the file of the day after its own, when it was written just after
+/// midnight.
+fn days_of(query: &Query, clock: &Clock) -> (NaiveDate, NaiveDate) {
+    if let Some(date) = query.date {
+        return (date, date);
+    }
+    let day = |at_ms: Option<Millis>| at_ms.map(|at_ms| day_of(at_ms, query.zone));
+    let until_ms = query.until_ms.map(|until_ms| until_ms.saturating_add(seek::SLACK_MS));
+    let (first, last) = (day(query.since_ms), day(until_ms));
+    if first.is_none() && last.is_none() {
+        let today = today(query, clock);
+        return (today, today);
+    }
+    (first.unwrap_or(NaiveDate::MIN), last.unwrap_or(NaiveDate::MAX))
 }
 
 fn today(query: &Query, clock: &Clock) -> NaiveDate {
-    DateTime::from_timestamp_millis(clock.now_ms()).unwrap_or_default().with_timezone(&query.zone).date_naive()
+    day_of(clock.now_ms(), query.zone)
 }
 
-fn missing(dir: &Path, date: NaiveDate) -> Error {
+fn day_of(at_ms: Millis, zone: Tz) -> NaiveDate {
+    DateTime::from_timestamp_millis(at_ms).unwrap_or_default().with_timezone(&zone).date_naive()
+}
+
+fn missing(dir: &Path, first: NaiveDate, last: NaiveDate) -> Error {
     const NAMED: usize = 7;
-    let error = Error::failed(format!("there is no log of {date}: {}", dir.join(name_of(date)).display()));
-    let days = days(dir).unwrap_or_default();
+    let error = Error::failed(if first == last {
+        format!("there is no log of {first}: {}", dir.join(name_of(first)).display())
+    } else {
+        format!("there is no log of these days in {}", dir.display())
+    });
+    let mut days: Vec<NaiveDate> = files_of(dir).unwrap_or_default().into_iter().map(|(date, _)| date).collect();
+    days.dedup();
     let latest: Vec<String> = days.iter().rev().take(NAMED).map(NaiveDate::to_string).collect();
     match days.len() {
         0 => error.hint(format!("{} holds no logs at all", dir.display())),
         1..=NAMED => error.hint(format!("there are logs of {}", latest.join(", "))),
         more => error.hint(format!("there are logs of {more} days, the latest {}", latest.join(", "))),
     }
-}
-
-/// Which lines are shown.
-#[derive(Debug, Clone, Copy)]
-struct Filter {
-    task: Option<i64>,
-    worker: Option<u32>,
-}
-
-impl Filter {
-    fn takes(&self, line: &[u8]) -> bool {
-        if self.task.is_none() && self.worker.is_none() {
-            return true;
-        }
-        let (mut task, mut worker) = (None, None);
-        for (key, value) in tags_of(line).into_iter().flatten() {
-            match key {
-                b"task" => task = task.or(number(value)),
-                // The index stands in front of the number of partitions.
-                b"worker" => worker = worker.or(value.split(|byte| *byte == b'/').next().and_then(number)),
-                _ => {}
-            }
-        }
-        let is = |wanted: Option<i64>, found| wanted.is_none() || wanted == found;
-        is(self.task, task) && is(self.worker.map(i64::from), worker)
-    }
-}
-
-fn number(digits: &[u8]) -> Option<i64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Adds a line as it is shown: what this log wrote is so already, raw output is made harmless.
-fn put_line(page: &mut Vec<u8>, line: &[u8]) {
-    match std::str::from_utf8(line) {
-        Ok(text) if !text.contains(is_steering) => page.extend_from_slice(line),
-        _ => escape(page, &String::from_utf8_lossy(line), false),
-    }
-    page.push(b'\n');
 }
 
 /// Where the lines go.

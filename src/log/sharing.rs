@@ -1,7 +1,7 @@
 //! Sharing the log with a group: its members read it. Only the folder's owner and root write it, so that no member can
 //! take away or forge what the log says, and no member's file stands in the way of the owner's lines on a new day.
 
-use super::day::{self, LINK};
+use super::day::{self, Kind, LINK};
 use crate::error::{Error, Result};
 use crate::share::{self, Group, Want};
 use rustix::io::Errno;
@@ -31,7 +31,9 @@ pub fn files(dir: &Path, group: &Group) -> std::io::Result<Option<Files>> {
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        match day::date_of(&name) {
+        match day::kind_of(&name) {
+            // It gets what the day's file has when it is complete.
+            Some((_, Kind::Part)) => {}
             Some(_) => found.files.push((path, want(share::LOG_FILE))),
             None if share::is_fresh(&path)
                 || name == LINK

@@ -72,15 +72,24 @@ impl Stamp {
     }
 }
 
-/// Whether bytes begin with a time as it is written here.
-pub(super) fn is_at_start_of(bytes: &[u8]) -> bool {
+/// The instant of the time that bytes begin with; `None` when they begin with none as it is written here.
+pub(super) fn read(bytes: &[u8]) -> Option<Millis> {
     const SHAPE: &[u8; WIDTH] = b"0000-00-00T00:00:00.000+00:00";
-    bytes.len() >= WIDTH
-        && SHAPE.iter().zip(bytes).all(|(shape, byte)| match shape {
-            b'0' => byte.is_ascii_digit(),
-            b'+' => matches!(byte, b'+' | b'-'),
-            _ => byte == shape,
-        })
+    let bytes = bytes.get(..WIDTH)?;
+    let fits = SHAPE.iter().zip(bytes).all(|(shape, byte)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        b'+' => matches!(byte, b'+' | b'-'),
+        _ => byte == shape,
+    });
+    if !fits {
+        return None;
+    }
+    let number = |from: usize, to: usize| bytes[from..to].iter().fold(0, |sum, b| sum * 10 + u32::from(b - b'0'));
+    let date = NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)).ok()?, number(5, 7), number(8, 10))?;
+    let local = date.and_hms_milli_opt(number(11, 13), number(14, 16), number(17, 19), number(20, 23))?;
+    let offset_ms = Millis::from(number(24, 26) * 60 + number(27, 29)) * 60_000;
+    let sign = if bytes[23] == b'-' { -1 } else { 1 };
+    Some(local.and_utc().timestamp_millis() - sign * offset_ms)
 }
 
 /// Writes the last digits of a number over a field, filled up with zeros.
@@ -117,7 +126,9 @@ mod tests {
         for now_ms in [Millis::MIN, -1, 0, Millis::MAX] {
             for zone in [chrono_tz::Etc::GMTPlus12, chrono_tz::Pacific::Kiritimati] {
                 let mut stamp = Stamp::new(zone);
-                assert!(is_at_start_of(stamp.text(now_ms)), "{now_ms}");
+                let back = read(stamp.text(now_ms));
+                // Offsets of old times have seconds, and those are not written.
+                assert!(back.unwrap().abs_diff(now_ms.clamp(FIRST_MS, LAST_MS)) < 60_000, "{now_ms}");
             }
         }
         assert_eq!(text(&mut Stamp::new(Tz::UTC), Millis::MIN), "0000-01-02T00:00:00.000+00:00");
@@ -133,6 +144,7 @@ mod tests {
                 let theirs = DateTime::from_timestamp_millis(at_ms).unwrap().with_timezone(&chrono_tz::Asia::Shanghai);
                 prop_assert_eq!(text(&mut stamp, at_ms), theirs.format("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string());
                 prop_assert_eq!(stamp.date(at_ms), theirs.date_naive());
+                prop_assert_eq!(read(stamp.text(at_ms)), Some(at_ms));
             }
         }
     }

@@ -12,7 +12,13 @@ const FIRST_DAY: &str = "rowmill-2026-11-21.log";
 const NEXT_DAY: &str = "rowmill-2026-11-22.log";
 
 fn settings(dir: &Path) -> Settings {
-    Settings { dir: dir.to_owned(), zone: chrono_tz::Asia::Shanghai, level: LevelFilter::Info, to_stderr: false }
+    Settings {
+        dir: dir.to_owned(),
+        zone: chrono_tz::Asia::Shanghai,
+        level: LevelFilter::Info,
+        form: Form::Text,
+        to_stderr: false,
+    }
 }
 
 fn scratch() -> (TempDir, PathBuf) {
@@ -310,4 +316,31 @@ fn a_process_installs_one_journal() {
     ::log::info!(target: "shop", "from a macro");
     assert!(next_packet(&mut packets).unwrap().ends_with(" INFO from a macro\n"));
     assert!(journal.install().is_err());
+}
+
+#[test]
+fn a_process_without_a_word_to_say_goes_over_to_the_next_day() {
+    let (_scratch, dir) = scratch();
+    let clock = Clock::manual(LATE_MS);
+    let journal = Journal::open(settings(&dir), clock.clone()).unwrap();
+    let alone = |name| {
+        let file = File::open(dir.join(name)).unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_ok()
+    };
+    assert!(!alone(FIRST_DAY), "it has the day's file open, and that is seen");
+    clock.set(LATE_MS + 1000);
+    journal.turn();
+    assert!(alone(FIRST_DAY) && !alone(NEXT_DAY));
+    assert_eq!(link_of(&dir), Path::new(NEXT_DAY));
+}
+
+#[test]
+fn lines_of_json_are_led_by_the_tags_of_the_process() {
+    let (_scratch, dir) = scratch();
+    let journal = Journal::open(Settings { form: Form::Json, ..settings(&dir) }, Clock::manual(LATE_MS)).unwrap();
+    journal.tagged(&[("worker", &"3/10")]);
+    say(&journal, "a \"word\"");
+    let head = "{\"time\":\"2026-11-21T23:59:59.000+08:00\",\"level\":\"INFO\",\"worker\":\"3/10\"";
+    let all = std::fs::read_to_string(dir.join(FIRST_DAY)).unwrap();
+    assert_eq!(all, format!("{head},\"text\":\"a \\\"word\\\"\"}}\n"));
 }

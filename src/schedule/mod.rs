@@ -1,13 +1,18 @@
 //! The tick: one pass of the scheduler.
 //!
 //! It kills workers that are frozen, enqueues occurrences of schedules that are due, settles the claims of dead workers,
-//! makes due delayed tasks ready, folds what nobody folded, and starts the workers that are missing. Two ticks at once do no harm: the second finds the scheduler's lock taken and
-//! leaves. The scheduler never runs a task and never waits for one; it reaches workers by starting a process.
+//! makes due delayed tasks ready, folds what nobody folded, and starts the workers that are missing. Two ticks at once do
+//! no harm: the second finds the scheduler's lock taken and leaves. The scheduler never runs a task and never waits for
+//! one; it reaches workers by starting a process. Commands of `only_if` are no tasks: they are asked last, each for a
+//! short while.
 
+mod calendar;
+mod judge;
 mod launch;
 mod sweep;
 mod tick;
 
+pub use calendar::{Answer, Calendar, Enqueued, begins, task_now, timing};
 pub use launch::Launch;
 pub use sweep::{Removed, prune, sweep};
-pub use tick::{Entry, Ticked, recover, tick};
+pub use tick::{Ticked, recover, tick};

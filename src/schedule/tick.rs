@@ -1,11 +1,10 @@
 //! What one pass does, in order.
 
+use super::calendar::{Calendar, Enqueued, Guarded, enqueue_due, enqueue_guarded};
 use crate::clock::Millis;
-use crate::cron::Cron;
-use crate::error::{Error, Result};
-use crate::store::{Ended, LostClaim, Schedule, Store};
+use crate::error::Result;
+use crate::store::{Ended, LostClaim, Store};
 use crate::task::{Partition, Settlement};
-use chrono_tz::Tz;
 use std::time::Duration;
 
 /// Rows that one transaction makes ready, and how many such transactions a tick does at most.
@@ -17,23 +16,6 @@ const COUNT: (usize, usize) = (2_000, 50);
 /// A tick folds only what workers have left lying for this long.
 const FOLD_AFTER: Duration = Duration::from_secs(5);
 
-/// A schedule as the configuration has it.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its name, unique.
-    pub name: String,
-    /// When it is due.
-    pub cron: Cron,
-    /// The zone in which it is due.
-    pub zone: Tz,
-    /// The job of its tasks.
-    pub job: String,
-    /// What the job is given, JSON.
-    pub param: String,
-    /// Larger runs first.
-    pub priority: i64,
-}
-
 /// What a tick did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ticked {
@@ -42,17 +24,18 @@ pub struct Ticked {
     /// A person has stopped everything: nothing was done. What has come due meanwhile is seen to after the start.
     pub stopped: bool,
     /// Occurrences that were enqueued: schedule, due time, task.
-    pub fired: Vec<(String, Millis, i64)>,
+    pub fired: Vec<Enqueued>,
     /// Indexes of the workers that were started.
     pub started: Vec<u32>,
 }
 
 /// One pass at `now_ms`. Workers without progress for `stall` are killed. `judge` says what becomes of a task whose worker
-/// died while it ran. `start` starts worker `index` and returns at once. Of several occurrences that have come due since the
-/// last pass, the latest is enqueued. A crash at any point leaves the rest to the next tick.
+/// died while it ran. `start` starts worker `index` and returns at once. What schedules have due is enqueued as each of
+/// them says; what a command has to be asked about comes last, so that it keeps nothing else waiting. A crash at any point
+/// leaves the rest to the next tick.
 pub fn tick(
     store: &mut dyn Store,
-    entries: &[Entry],
+    calendar: &mut Calendar<'_>,
     workers: u32,
     now_ms: Millis,
     stall: Duration,
@@ -70,10 +53,31 @@ pub fn tick(
         log::error!("worker {} (pid {}) made no progress for {silent_s} s and was killed", one.index, one.pid);
     }
     // One step that fails keeps no other from being done, the start of workers above all; the first error is answered.
-    let scheduled = fire_due(store, entries, now_ms, &mut ticked.fired);
+    let mut guarded = Vec::new();
+    let scheduled = enqueue_due(store, calendar, now_ms, &mut ticked.fired, &mut guarded);
     let kept = keep_house(store, workers, now_ms, judge, &ticked.fired);
     let started = start_missing(store, workers, start, &mut ticked.started);
-    frozen.map(drop).and(scheduled).and(kept).and(started).map(|()| ticked)
+    let asked = ask_last(store, calendar, guarded, workers, now_ms, &mut ticked.fired);
+    frozen.map(drop).and(scheduled).and(kept).and(started).and(asked).map(|()| ticked)
+}
+
+/// What commands have to be asked about, once all else is done.
+fn ask_last(
+    store: &mut dyn Store,
+    calendar: &mut Calendar<'_>,
+    guarded: Guarded,
+    workers: u32,
+    now_ms: Millis,
+    fired: &mut Vec<Enqueued>,
+) -> Result<()> {
+    let before = fired.len();
+    let asked = enqueue_guarded(store, calendar, guarded, now_ms, fired);
+    if fired.len() > before {
+        let plan = store.plan()?;
+        let touched: Vec<_> = fired[before..].iter().map(|(.., id)| plan.partition_of(*id)).collect();
+        store.ring(&touched, workers);
+    }
+    asked
 }
 
 fn keep_house(
@@ -81,7 +85,7 @@ fn keep_house(
     workers: u32,
     now_ms: Millis,
     judge: &dyn Fn(&LostClaim) -> Settlement,
-    fired: &[(String, Millis, i64)],
+    fired: &[Enqueued],
 ) -> Result<()> {
     let plan = store.plan()?;
     let mut touched: Vec<_> = fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
@@ -146,52 +150,4 @@ pub fn recover(
         }
     }
     Ok(touched)
-}
-
-fn fire_due(
-    store: &mut dyn Store,
-    entries: &[Entry],
-    now_ms: Millis,
-    fired: &mut Vec<(String, Millis, i64)>,
-) -> Result<()> {
-    let wanted: Vec<Schedule> = entries.iter().filter_map(|entry| stored(entry, now_ms)).collect();
-    store.set_schedules(&wanted)?;
-    let mut result = Ok(());
-    for schedule in store.schedules()?.into_iter().filter(|s| s.next_at <= now_ms) {
-        let Some(entry) = entries.iter().find(|e| e.name == schedule.name) else { continue };
-        let due = entry.cron.latest_due(schedule.next_at - 1, now_ms, entry.zone).unwrap_or(schedule.next_at);
-        // An expression that is never due again stays where it is, beyond every clock.
-        let next = entry.cron.next_after(now_ms, entry.zone).unwrap_or(Millis::MAX);
-        match store.fire(&schedule, due, next) {
-            Ok(Some(id)) => {
-                log::info!("schedule {} is due, task {id} is enqueued", schedule.name);
-                fired.push((schedule.name, due, id));
-            }
-            Ok(None) => {}
-            Err(e) => result = result.and(Err(named(e, &schedule.name))),
-        }
-    }
-    result
-}
-
-fn named(e: Error, name: &str) -> Error {
-    e.during(format_args!("schedule `{name}`"))
-}
-
-/// The schedule as it is stored when it is new: due for the first time after now. One that is never due is left out.
-fn stored(entry: &Entry, now_ms: Millis) -> Option<Schedule> {
-    let Some(next_at) = entry.cron.next_after(now_ms, entry.zone) else {
-        log::warn!("schedule {} is never due", entry.name);
-        return None;
-    };
-    Some(Schedule {
-        name: entry.name.clone(),
-        cron: entry.cron.text().to_string(),
-        timezone: entry.zone.name().to_string(),
-        job: entry.job.clone(),
-        param: entry.param.clone(),
-        priority: entry.priority,
-        next_at,
-        last_at: None,
-    })
 }

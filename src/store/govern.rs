@@ -24,10 +24,11 @@ pub trait Govern {
     /// Safe to repeat: yes, because the first order stands.
     fn stop(&mut self, by_whom: &str, now_ms: Millis) -> Result<Order>;
 
-    /// Takes the order to stop back; answers it, `None` when there was none.
+    /// Takes the order to stop back; answers it, `None` when there was none. Schedules that came due meanwhile note why
+    /// nobody saw to them.
     ///
     /// Safe to repeat: yes, because there is nothing to take back then.
-    fn start(&mut self) -> Result<Option<Order>>;
+    fn start(&mut self, now_ms: Millis) -> Result<Option<Order>>;
 
     /// The order to stop, if there is one. A read of one row.
     fn stopped(&mut self) -> Result<Option<Order>>;

@@ -1,4 +1,4 @@
-//! What the reading verbs answer: counts, rows, workers, schedules, as people and scripts see them.
+//! What the reading verbs answer: counts, rows, workers, as people and scripts see them.
 
 use crate::clock::Millis;
 use crate::error::Result;
@@ -31,9 +31,6 @@ pub trait Look {
 
     /// One task.
     fn task(&mut self, id: i64) -> Result<Option<Row>>;
-
-    /// The stored schedules, by name.
-    fn schedules(&mut self) -> Result<Vec<Schedule>>;
 }
 
 /// Tasks by job and status.
@@ -124,25 +121,4 @@ pub struct WorkerInfo {
     pub pid: i32,
     /// When it started.
     pub started_at: Millis,
-}
-
-/// A schedule as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    /// Its name, unique.
-    pub name: String,
-    /// The cron expression.
-    pub cron: String,
-    /// The IANA name of the zone that the expression is read in.
-    pub timezone: String,
-    /// The job of its tasks.
-    pub job: String,
-    /// The param of its tasks, JSON.
-    pub param: String,
-    /// The priority of its tasks.
-    pub priority: i64,
-    /// When it is due next.
-    pub next_at: Millis,
-    /// The last due time that was enqueued.
-    pub last_at: Option<Millis>,
 }

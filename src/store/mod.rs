@@ -10,13 +10,18 @@ mod govern;
 mod hand;
 mod look;
 mod operate;
+mod schedules;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
 pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Mark, Note, Watchman};
-pub use look::{Counts, Filter, Look, Row, Schedule, Waiting, WorkerInfo};
+pub use look::{Counts, Filter, Look, Row, Waiting, WorkerInfo};
 pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};
+pub use schedules::{
+    CatchUp, Fired, Firing, First, Kept, LastFired, MOST_AT_ONCE, MOST_COUNTED, Occurrence, Origin, Overlap, Passed,
+    Schedule, Timetable,
+};
 
 use crate::clock::Millis;
 use crate::error::Result;
@@ -38,8 +43,8 @@ pub enum Durability {
 }
 
 /// The verbs that the engine works with; what is only looked at stands in [`Look`], what an admin mends in [`Operate`], what
-/// a person steers in [`Govern`].
-pub trait Store: Look + Operate + Govern + Send {
+/// a person steers in [`Govern`], what is about schedules in [`Timetable`].
+pub trait Store: Look + Operate + Govern + Timetable + Send {
     /// The generations of this database. A read.
     fn plan(&mut self) -> Result<Plan>;
 
@@ -232,16 +237,4 @@ pub trait Store: Look + Operate + Govern + Send {
     /// Rings for the workers whose home is one of `partitions`, or for the next one that listens. Never fails: who is
     /// not rung finds the work by itself within a second.
     fn ring(&mut self, partitions: &[Partition], workers: u32);
-
-    /// Makes the stored schedules those of `wanted`: new ones begin at their `next_at_ms`, changed ones too, unchanged
-    /// ones keep theirs, others are removed. One transaction when anything changes, else a read.
-    ///
-    /// Safe to repeat: yes, because it only compares and replaces.
-    fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()>;
-
-    /// Enqueues one occurrence of a schedule and moves the schedule on to `next_at_ms`, in one transaction. `None`
-    /// when that occurrence was enqueued before or the schedule has moved on.
-    ///
-    /// Safe to repeat: yes, because an occurrence is a row with schedule and due time as its key.
-    fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>>;
 }

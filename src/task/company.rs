@@ -230,7 +230,7 @@ impl Outcome {
 impl Ending {
     /// Parts a run's ending from the company that it has. A follow-up that the row contract forbids makes the ending a
     /// failed attempt.
-    pub(crate) fn part(mut self, policy: &Policy) -> (Ending, Option<Box<Company>>) {
+    pub fn part(mut self, policy: &Policy) -> (Ending, Option<Box<Company>>) {
         let Ending::Answered(Outcome::Done { company, .. }) = &mut self else { return (self, None) };
         let Some(mut company) = company.take() else { return (self, None) };
         if let Some(why) = company.refusal() {

@@ -66,6 +66,19 @@ mod tests {
         }
 
         #[test]
+        fn what_is_accepted_is_its_number_of_units(n in 0u64..2_000_000_000_000, unit in 0usize..UNITS.len(), blank in " {0,2}") {
+            let (name, factor) = UNITS[unit];
+            match parse_size(&format!("{n}{blank}{name}")) {
+                Ok(bytes) => {
+                    prop_assert!(bytes <= LARGEST);
+                    prop_assert_eq!(Some(bytes), n.checked_mul(factor));
+                    prop_assert_eq!(parse_size(&size_text(bytes)), Ok(bytes));
+                }
+                Err(e) => prop_assert!(n.checked_mul(factor).is_none_or(|bytes| bytes > LARGEST), "{e}"),
+            }
+        }
+
+        #[test]
         fn what_was_written_reads_back(bytes in 0u64..=LARGEST) {
             prop_assert_eq!(parse_size(&size_text(bytes)), Ok(bytes));
         }

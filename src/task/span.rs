@@ -86,6 +86,28 @@ mod tests {
         }
 
         #[test]
+        fn what_is_accepted_is_the_sum_of_its_parts(
+            parts in prop::collection::vec((0u64..5_000_000, 0usize..UNITS.len()), 1..5), blank in " {0,2}",
+        ) {
+            let text: Vec<String> = parts.iter().map(|(n, unit)| format!("{n}{}", UNITS[*unit].0)).collect();
+            let sum: u64 = parts.iter().map(|(n, unit)| n * UNITS[*unit].1).sum();
+            let read = parse_span(&text.join(&blank));
+            if sum <= 100 * 366 * 86_400_000 {
+                prop_assert_eq!(read, Ok(sum));
+                prop_assert_eq!(parse_span(&format!("{sum}ms")), Ok(sum));
+            } else {
+                prop_assert!(read.unwrap_err().contains("longer than 100 years"));
+            }
+        }
+
+        #[test]
+        fn what_looks_like_a_span_is_read_or_refused(text in "[0-9]{0,22}[smhdw 0-9]{0,12}") {
+            if let Ok(ms) = parse_span(&text) {
+                prop_assert!(ms <= 100 * 366 * 86_400_000);
+            }
+        }
+
+        #[test]
         fn what_was_written_reads_back_as_no_more_than_it_was(ms in 0u64..3_000_000_000_000) {
             let back = parse_span(&span_text(ms)).unwrap();
             prop_assert!(back <= ms && ms - back < 86_400_000);

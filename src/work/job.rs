@@ -3,7 +3,9 @@
 //! A Rust job is a type that a param decodes into, with an `async fn run`. Its type is erased once, when it is
 //! registered; behind the registry's door every handler looks the same. A name is looked up here and nowhere else.
 
+use crate::cron::Timing;
 use crate::error::{Error, Result};
+use crate::store::{Origin, Schedule};
 use crate::task::{Codec, Delivery, JobError, Outcome, Policy, decode};
 use crate::work::exec::Command;
 use serde::de::DeserializeOwned;
@@ -124,6 +126,7 @@ pub struct Registered {
 #[derive(Debug, Default)]
 pub struct Registry {
     jobs: BTreeMap<String, Registered>,
+    schedules: Vec<Schedule>,
     some_run_once: bool,
 }
 
@@ -147,6 +150,39 @@ impl Registry {
         self.add(name, Registered { policy, handler: Handler::Exec(command) })
     }
 
+    /// Registers a schedule of a pack, beside the job that it asks for. A `[[schedule]]` of the same name takes its place,
+    /// so that an admin can change or switch it off. An error says that the name is taken or cannot be one, or what is
+    /// wrong with its time.
+    ///
+    /// ```
+    /// # use rowmill::{CatchUp, Registry, Schedule};
+    /// # fn register(jobs: &mut Registry) -> rowmill::Result<()> {
+    /// jobs.schedule(Schedule {
+    ///     param: r#"{"day":"{date}"}"#.to_string(),
+    ///     catch_up: CatchUp::All,
+    ///     ..Schedule::new("nightly-report", "0 2 * * *", "report")
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// # register(&mut Registry::new()).unwrap();
+    /// ```
+    pub fn schedule(&mut self, schedule: Schedule) -> Result<()> {
+        checked_name(&schedule.name, "a schedule")?;
+        if self.schedules.iter().any(|other| other.name == schedule.name) {
+            return Err(Error::usage(format!("the schedule `{}` is registered twice", schedule.name)));
+        }
+        let timing = Timing::parse(&schedule.timing, 0, schedule.zone);
+        timing.map_err(|e| Error::usage(format!("schedule `{}`: `{}`: {e}", schedule.name, schedule.timing)))?;
+        // A command of its own is for the configuration to name.
+        self.schedules.push(Schedule { origin: Origin::Pack, guarded: false, ..schedule });
+        Ok(())
+    }
+
+    /// The schedules of packs, in the order in which they were registered.
+    pub fn schedules(&self) -> &[Schedule] {
+        &self.schedules
+    }
+
     /// The job of this name, if it is registered.
     pub fn get(&self, name: &str) -> Option<&Registered> {
         self.jobs.get(name)
@@ -163,11 +199,7 @@ impl Registry {
     }
 
     fn add(&mut self, name: &str, registered: Registered) -> Result<()> {
-        let length = name.chars().count();
-        if length == 0 || length > 200 || name.chars().any(char::is_control) {
-            return Err(Error::usage(format!("`{}` cannot be a job's name", name.escape_debug()))
-                .hint("a name has 1 to 200 characters, none of them a control character"));
-        }
+        checked_name(name, "a job")?;
         if self.jobs.contains_key(name) {
             return Err(Error::usage(format!("the job `{name}` is registered twice"))
                 .hint("rename one of the two: names of Rust jobs, [[job]] entries and scripts share one space"));
@@ -175,5 +207,35 @@ impl Registry {
         self.some_run_once |= registered.policy.delivery == Delivery::AtMostOnce;
         self.jobs.insert(name.to_string(), registered);
         Ok(())
+    }
+}
+
+fn checked_name(name: &str, whose: &str) -> Result<()> {
+    if (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{}` cannot be {whose}'s name", name.escape_debug()))
+        .hint("a name has 1 to 200 characters, none of them a control character"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_schedule_of_a_pack_is_said_where_it_is_registered() {
+        let mut jobs = Registry::new();
+        jobs.schedule(Schedule { guarded: true, origin: Origin::File, ..Schedule::new("a", "every 15m", "x") })
+            .unwrap();
+        let own = Schedule::new("a", "every 15m", "x");
+        assert_eq!(jobs.schedules(), [own], "it is the pack's, and no command is asked about it");
+        for (name, timing, words) in [
+            ("a", "@daily", "the schedule `a` is registered twice"),
+            ("", "@daily", "`` cannot be a schedule's name"),
+            ("b", "61 * * * *", "schedule `b`: `61 * * * *`: `61` is not a minute (0 to 59) (at character 1)"),
+        ] {
+            assert_eq!(jobs.schedule(Schedule::new(name, timing, "x")).unwrap_err().to_string(), words);
+        }
+        assert_eq!(jobs.schedules().len(), 1);
     }
 }

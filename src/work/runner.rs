@@ -158,6 +158,7 @@ fn log_output(tools: &Tools, task: &Task, line: &exec::OutputLine) {
     let level = if line.stderr { log::Level::Warn } else { log::Level::Info };
     let from: &str = if line.stderr { "stderr" } else { "stdout" };
     let tags: [(&str, &dyn std::fmt::Display); 3] = [("task", &task.id), ("job", &task.job), ("from", &from)];
-    lines.add(tools.clock.now_ms(), level, &tags, format_args!("{}", line.text));
+    let tags = if line.note { &tags[..2] } else { &tags[..] };
+    lines.add(tools.clock.now_ms(), level, tags, format_args!("{}", line.text));
     tools.journal.append(&lines);
 }

@@ -251,6 +251,7 @@ impl Worker<'_> {
 
     /// Takes note of an N that has changed, and of an order to stop, which counts even where no signal can be sent.
     fn follow(&mut self) -> Result<()> {
+        self.bench.tools.journal.turn();
         if let Some(order) = self.store.stopped()?
             && self.bench.stop.level() == Level::GoOn
         {

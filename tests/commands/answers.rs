@@ -92,14 +92,14 @@ fn status_has_the_counts_the_workers_and_what_comes() {
     }
     assert_eq!(workers.len(), 3);
     let schedule = &status["schedules"][0];
-    assert_eq!(keys(schedule), ["last_at", "name", "next_at"]);
+    assert_eq!(keys(schedule), ["last_at", "name", "next_at", "paused"]);
     let next = schedule["next_at"].as_i64().unwrap();
     assert_eq!(
         (&schedule["name"], &schedule["last_at"], next % 86_400_000),
         (&json!("nightly"), &Value::Null, 7_200_000)
     );
     let table = here.run(&["status"]).well();
-    for part in ["database    ", "partitions  3", "0 (pid ", "stranger", "nightly", "0 2 * * *"] {
+    for part in ["database    ", "partitions  3", "0 (pid ", "stranger", "nightly", "at 02:00 every day"] {
         assert!(table.contains(part), "{part}: {table}");
     }
 }

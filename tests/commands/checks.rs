@@ -73,6 +73,31 @@ fn a_number_of_workers_that_counts_no_more_is_a_note() {
 }
 
 #[test]
+fn keys_of_schedules_are_looked_at_and_so_are_schedules_of_persons() {
+    let here = Installation::new("");
+    here.run(&["schedule", "add", "mine", "--every", "1h", "--job", "noop"]).well();
+    assert_eq!(here.json(&["check"]), json!({ "ok": true, "found": [] }));
+    assert!(
+        here.run(&["schedule", "add", "lost", "--every", "1h", "--job", "nop"]).err.starts_with("note: no job `nop`")
+    );
+    let said = here.run(&["check"]).well();
+    assert!(
+        said.starts_with(
+            "note: the schedule `lost` (made by `schedule add`) asks for the job `nop`, which nobody here has\n"
+        ),
+        "{said}"
+    );
+    here.run(&["schedule", "remove", "lost"]).well();
+    here.write("rowmill.toml", "[[schedule]]\nname = \"s\"\nat = \"2027-02-30 01:00\"\njob = \"noop\"\n");
+    wrong(&here, "error: rowmill.toml:3:15: at `2027-02-30 01:00`: 2027-02 has no day 30\n");
+    let once = "[[schedule]]\nname = \"s\"\nat = \"2027-02-01 01:00\"\njob = \"noop\"\noverlap = \"skip\"\n";
+    here.write("rowmill.toml", once);
+    let said = here.run(&["check"]).well();
+    let remark = ":5:11: `overlap` says nothing about a schedule that is due once\nhint: take it away\n";
+    assert!(said.starts_with("note: ") && said.contains(remark) && said.ends_with("all well\n"), "{said}");
+}
+
+#[test]
 fn a_database_that_is_none_is_an_error() {
     let here = Installation::empty();
     here.write("rowmill.toml", "");

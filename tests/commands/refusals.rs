@@ -47,7 +47,7 @@ fn bad_arguments_of_every_command() {
         (&["task"], "required arguments were not provided"),
         (&["task", "one"], "invalid value 'one'"),
         (&["tasks", "--limit", "-1"], "unexpected argument '-1'"),
-        (&["logs", "--date", "yesterday"], "invalid value 'yesterday'"),
+        (&["logs", "--date", "last-week"], "`last-week` is not a day; write it like 2026-11-21"),
         (&["logs", "--task", "x"], "invalid value 'x'"),
         (&["check", "--log", "mars"], "invalid value 'mars'"),
         (&["init", "a", "b"], "unexpected argument 'b'"),

@@ -106,7 +106,8 @@ fn store(here: &Installation) -> Sqlite {
 fn start(here: &Installation, index: u32, workers: u32, grace: Duration) -> Worker {
     let (mut store, stop, clock) = (store(here), Stop::new().unwrap(), Clock::System);
     let zone = chrono_tz::UTC;
-    let settings = Settings { dir: here.path("logs"), zone, level: log::LevelFilter::Info, to_stderr: false };
+    let (dir, level, form) = (here.path("logs"), log::LevelFilter::Info, rowmill::log::Form::Text);
+    let settings = Settings { dir, zone, level, form, to_stderr: false };
     let journal = Journal::open(settings, clock.clone()).unwrap();
     let mut registry = Registry::new();
     registry.job::<Hold>().unwrap();

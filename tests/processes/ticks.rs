@@ -4,6 +4,8 @@
 //! fails because another one is under way, in a folder without a database too.
 
 use crate::installation::{BOUND, Installation, Running, statuses, within};
+use rowmill::store::{Durability, Kept, Timetable};
+use rowmill::task::NewTask;
 use std::process::Stdio;
 
 /// As many ticks at once as an impatient machine could start.
@@ -86,11 +88,86 @@ fn a_schedule_of_seconds_is_kept_by_ticks() {
     }
     let conn = here.sql();
     let numbers =
-        "SELECT count(*), count(DISTINCT due_at), count(DISTINCT task), max(due_at % 1000) FROM rowmill_occurrence";
+        "SELECT count(*), count(DISTINCT due_at), count(DISTINCT task), max(due_at % 1000) FROM rowmill_occurrence
+          WHERE outcome = 'fired'";
     let found: [i64; 4] = conn.query_row(numbers, [], |r| Ok([r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?])).unwrap();
     let due = i64::try_from(seen.iter().filter(|at| **at > 0).count()).unwrap();
     assert_eq!(found, [due, due, due, 0], "{seen:?}");
     within(BOUND, "the tasks to be done", || (here.done() == u64::try_from(due).unwrap()).then_some(()));
     assert_eq!(here.count("1"), due, "an occurrence is one task");
     assert_eq!(here.workers().len(), 2);
+}
+
+/// Half of them processes of the program, half threads of this one with connections of their own, who fire without the
+/// scheduler's lock, as on another host.
+#[test]
+fn two_hundred_at_once_enqueue_every_occurrence_once() {
+    const EACH: usize = 100;
+    let schedule = |name: &str, more: &str| {
+        format!(
+            "[[schedule]]\nname = \"{name}\"\ncron = \"* * * * *\"\njob = \"noop\"\nparam = \"{{due_ms}}\"\n{more}\n"
+        )
+    };
+    let config = ["workers = 2\n".to_string(), schedule("all", "catch_up = \"all\""), schedule("once", "")].concat()
+        + &schedule("queue", "catch_up = \"all\"\noverlap = \"queue\"");
+    let here = Installation::new(&config);
+    here.run(&["tick"]).well();
+    // As if nobody had called for ten hours.
+    here.sql()
+        .execute("UPDATE rowmill_schedule SET next_at = next_at - 36000000, seen_at = seen_at - 36000000", [])
+        .unwrap();
+    let start = |_| Running::start(here.command(&["tick"]).stdout(Stdio::null()).stderr(Stdio::null()));
+    let mut ticks: Vec<Running> = (0..EACH).map(start).collect();
+    let path = here.path("rowmill.db");
+    std::thread::scope(|scope| {
+        for _ in 0..EACH {
+            scope.spawn(|| fire_all(&path));
+        }
+    });
+    for tick in &mut ticks {
+        assert_eq!(tick.code(), Some(0));
+    }
+    let conn = here.sql();
+    let count = |sql: &str| -> i64 { conn.query_row(sql, [], |r| r.get(0)).unwrap() };
+    for name in ["all", "queue"] {
+        let rows = "SELECT count(*) FROM rowmill_occurrence WHERE outcome <> 'missed' AND schedule = ";
+        let due = count(&format!("{rows}'{name}'"));
+        assert!((600..=602).contains(&due), "{name}: {due}");
+        let first_to_last =
+            format!("SELECT (max(due_at) - min(due_at)) / 60000 + 1 FROM rowmill_occurrence WHERE schedule = '{name}'");
+        assert_eq!(count(&first_to_last), due, "{name}: none is left out");
+    }
+    let once = "SELECT count(*) FROM rowmill_occurrence WHERE schedule = 'once' AND outcome = 'fired'";
+    assert!((1..=3).contains(&count(once)), "{}", count(once));
+    let tasks = "SELECT count(*) FROM queue";
+    let of_occurrences = "SELECT count(DISTINCT task) FROM rowmill_occurrence WHERE outcome = 'fired'";
+    assert_eq!(count(tasks), count(of_occurrences), "each task is one occurrence's, and each occurrence has one");
+    assert_eq!(count(tasks), count("SELECT count(*) FROM rowmill_occurrence WHERE outcome = 'fired'"));
+}
+
+/// What a tick does about schedules, on a connection of its own and without asking whether another one is at it.
+fn fire_all(path: &std::path::Path) {
+    use rowmill::store::{Firing, sqlite::Create, sqlite::Sqlite};
+    let mut store = Sqlite::open(path, Durability::Normal, Create::Never).unwrap();
+    let now_ms = rowmill::clock::Clock::System.now_ms();
+    let firing = |kept: Kept| {
+        let next_at = kept.next_at.unwrap();
+        let minutes = (next_at..=now_ms).step_by(60_000);
+        let only_last = kept.schedule.name == "once";
+        let from = if only_last { minutes.clone().count() - 1 } else { 0 };
+        let task =
+            |at: i64| NewTask { job: "noop".into(), param: format!("\"{at}\"").into_bytes(), ..NewTask::default() };
+        Firing {
+            name: kept.schedule.name.clone(),
+            was: (next_at, kept.seen_at),
+            due: minutes.clone().skip(from).map(|at| (at, task(at))).collect(),
+            passed: Vec::new(),
+            next_at: minutes.last().map(|last| last + 60_000),
+            now_ms,
+        }
+    };
+    let firings: Vec<Firing> = store.due_schedules(now_ms).unwrap().into_iter().map(firing).collect();
+    for answer in store.fire(&firings).unwrap() {
+        answer.unwrap();
+    }
 }

@@ -13,8 +13,8 @@ use bystanders::Bystander;
 use rowmill::store::sqlite::{Create, Sqlite};
 use rowmill::store::{Durability, Ended, Hold, Settled, Settling, Store, Verdict};
 use rowmill::task::{NewTask, Partition, Right, Settlement, Task};
+use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, params};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -165,13 +165,17 @@ impl Scene {
         self.database.conn.execute_batch(sql).unwrap();
     }
 
-    /// Deletes a row as a program does that has switched the triggers off.
-    pub(crate) fn delete_without_triggers(&self, id: i64) {
+    /// Runs statements as a program does that has switched the triggers off. Rows are counted anew afterwards.
+    pub(crate) fn sql_without_triggers(&self, sql: &str) {
         let conn = &self.database.conn;
-        for on in [false, true] {
-            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, on).unwrap();
-            conn.execute("DELETE FROM queue WHERE id = ?1 AND NOT ?2", params![id, on]).unwrap();
-        }
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
+        conn.execute_batch(&format!("{sql}; DELETE FROM rowmill_count; UPDATE rowmill_counted SET up_to = 0")).unwrap();
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).unwrap();
+    }
+
+    /// Deletes a row so that its keys stay.
+    pub(crate) fn delete_without_triggers(&self, id: i64) {
+        self.sql_without_triggers(&format!("DELETE FROM queue WHERE id = {id}"));
     }
 
     /// One task's raw row and keys.

@@ -151,6 +151,6 @@ pub(super) fn administer(there: &Arc<Simulated>, store: &mut SeamStore, mut chan
         4 => store.release(&Chosen::Ids(&some), now_ms, nobody).map(drop),
         5 => store.pause("play", "a person", now_ms).map(drop),
         6 => store.resume("play").map(drop),
-        _ => store.stop("a person", now_ms).and_then(|_| store.start()).map(drop),
+        _ => store.stop("a person", now_ms).and_then(|_| store.start(now_ms)).map(drop),
     };
 }

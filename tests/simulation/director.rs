@@ -9,9 +9,9 @@ use super::store::SeamStore;
 use super::world::{BEGIN_MS, Director, Inner, Kind, Simulated};
 use crate::error::Result;
 use crate::log::{Journal, Settings};
-use crate::schedule::tick;
+use crate::schedule::{Answer, Calendar, tick};
 use crate::store::sqlite::{Create, Sqlite};
-use crate::store::{Durability, Govern, LostClaim, Operate};
+use crate::store::{Durability, Govern, LostClaim, Operate, Schedule};
 use crate::task::Policy;
 use crate::work::{Mode, Options, Stop, work};
 use std::path::{Path, PathBuf};
@@ -66,11 +66,10 @@ impl Director for Weather {
             inner.thaw_all();
             // Whatever the clock did, every time that was asked for comes.
             world.clock.set(BEGIN_MS + 30 * 24 * 3_600_000);
-            start_admin(world, inner, self.database(), true);
         }
         match inner.calm_since {
             None => self.strike(world, inner),
-            Some(_) => self.see_whether_over(inner),
+            Some(_) => self.see_whether_over(world, inner),
         }
     }
 }
@@ -168,9 +167,14 @@ impl Weather {
         }
     }
 
-    fn see_whether_over(&self, inner: &mut Inner) {
-        let people = |kind| matches!(kind, Kind::Application | Kind::Admin);
-        if inner.turns.is_multiple_of(16) && inner.living(people).is_empty() && inner.record.is_at_rest() {
+    fn see_whether_over(&self, world: &Arc<Simulated>, inner: &mut Inner) {
+        if !inner.living(|kind| matches!(kind, Kind::Application | Kind::Admin)).is_empty() {
+            return;
+        }
+        // After the last of them, somebody puts everything in order.
+        if !std::mem::replace(&mut inner.record.mended, true) {
+            start_admin(world, inner, self.database(), true);
+        } else if inner.turns.is_multiple_of(16) && inner.record.is_at_rest() {
             inner.record.close();
             inner.end = Some(inner.record.wrong.take().map_or(Ok(()), Err));
         }
@@ -205,7 +209,7 @@ fn start_admin(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf, cal
             return;
         }
         // Whatever was paused, parked or stopped goes on.
-        store.start().unwrap();
+        store.start(there.clock.now_ms()).unwrap();
         for (job, _) in store.paused().unwrap() {
             store.resume(&job).unwrap();
         }
@@ -226,7 +230,12 @@ fn start_tick(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf) {
             Ok(())
         };
         // What fails is left to the next tick.
-        let _ = tick(&mut store, &[], workers, now_ms, Duration::from_secs(30), &judge, &mut start);
+        let schedules = [Schedule {
+            param: r#"{"spans":[2],"end":"done","times":0}"#.into(),
+            ..Schedule::new("often", "every 3s", "play")
+        }];
+        let mut calendar = Calendar { schedules: &schedules, ask: &mut |_| Answer::Wanted };
+        let _ = tick(&mut store, &mut calendar, workers, now_ms, Duration::from_secs(30), &judge, &mut start);
     });
 }
 
@@ -243,8 +252,13 @@ fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database:
     }
     world.spawn(inner, Kind::Worker(index), move || {
         let Some(mut store) = open(&there, process, &database) else { return };
-        let settings =
-            Settings { dir: folder, zone: chrono_tz::Tz::UTC, level: log::LevelFilter::Off, to_stderr: false };
+        let settings = Settings {
+            dir: folder,
+            zone: chrono_tz::Tz::UTC,
+            level: log::LevelFilter::Off,
+            form: crate::log::Form::Text,
+            to_stderr: false,
+        };
         let journal = Journal::open(settings, there.clock.clone()).unwrap();
         let options = Options {
             index,

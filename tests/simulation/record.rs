@@ -59,6 +59,8 @@ pub(super) struct Record {
     pub(super) notes_lost: bool,
     /// Processes that are dead.
     dead: BTreeSet<usize>,
+    /// What people had ordered is taken back.
+    pub(super) mended: bool,
     pub(super) folded_us: u64,
     pub(super) ticked_us: u64,
     /// The last turns, for whoever reads what went wrong.
@@ -88,6 +90,7 @@ impl Record {
             died_again: BTreeSet::new(),
             notes_lost: false,
             dead: BTreeSet::new(),
+            mended: false,
             folded_us: 0,
             ticked_us: 0,
             last: VecDeque::new(),

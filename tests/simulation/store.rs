@@ -66,8 +66,6 @@ impl Store for SeamStore {
         fn next_delayed(&mut self) -> Result<Option<Millis>>;
         fn waiting(&mut self) -> Result<Vec<Partition>>;
         fn release_known(&mut self, jobs: &[&str]) -> Result<usize>;
-        fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()>;
-        fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>>;
     }
 
     fn fetch(&mut self, hold: &Hold, limit: usize) -> Result<Batch> {
@@ -159,7 +157,27 @@ impl Look for SeamStore {
         fn oldest_ready(&mut self) -> Result<Option<Waiting>>;
         fn tasks(&mut self, filter: &Filter) -> Result<Vec<Row>>;
         fn task(&mut self, id: i64) -> Result<Option<Row>>;
-        fn schedules(&mut self) -> Result<Vec<Schedule>>;
+    }
+}
+
+impl Timetable for SeamStore {
+    passed_on! {
+        fn schedules(&mut self) -> Result<Vec<Kept>>;
+        fn schedule(&mut self, name: &str) -> Result<Option<Kept>>;
+        fn due_schedules(&mut self, now_ms: Millis) -> Result<Vec<Kept>>;
+        fn known_from(&mut self, name: &str, from_ms: Millis) -> Result<Vec<Millis>>;
+        fn occurrences(&mut self, name: &str, limit: u32) -> Result<Vec<Occurrence>>;
+        fn set_schedules(&mut self, wanted: &[Schedule], digest: i64, now_ms: Millis, first: &First<'_>) -> Result<()>;
+        fn add_schedule(&mut self, schedule: &Schedule, next_at: Option<Millis>, now_ms: Millis) -> Result<bool>;
+        fn remove_schedule(&mut self, name: &str) -> Result<bool>;
+        fn pause_schedule(&mut self, name: &str, by_whom: &str, now_ms: Millis) -> Result<Option<Order>>;
+        fn resume_schedule(&mut self, name: &str, now_ms: Millis) -> Result<Option<Order>>;
+        fn run_schedule(&mut self, name: &str, task: &NewTask, now_ms: Millis) -> Result<Option<i64>>;
+        fn fire(&mut self, firings: &[Firing]) -> Result<Vec<Result<Option<Fired>>>>;
+        fn waiting_occurrences(&mut self) -> Result<Vec<(Kept, Millis)>>;
+        fn fire_waiting(&mut self, name: &str, due_at: Millis, task: &NewTask, now_ms: Millis) -> Result<Option<i64>>;
+        fn ahead_schedules(&mut self, now_ms: Millis) -> Result<Vec<Kept>>;
+        fn rewind(&mut self, kept: &Kept, next_at: Option<Millis>, now_ms: Millis) -> Result<bool>;
     }
 }
 
@@ -177,7 +195,7 @@ impl Govern for SeamStore {
     passed_on! {
         fn scale(&mut self, partitions: u32) -> Result<(crate::task::Generation, bool)>;
         fn stop(&mut self, by_whom: &str, now_ms: Millis) -> Result<Order>;
-        fn start(&mut self) -> Result<Option<Order>>;
+        fn start(&mut self, now_ms: Millis) -> Result<Option<Order>>;
         fn stopped(&mut self) -> Result<Option<Order>>;
         fn pause(&mut self, job: &str, by_whom: &str, now_ms: Millis) -> Result<Order>;
         fn resume(&mut self, job: &str) -> Result<Option<Order>>;

@@ -208,7 +208,7 @@ fn at_its_time(stage: &Stage, store: &mut dyn Store, asked: &Asked, amiss: &mut 
     }
     let due = stage.wait(store, PATIENCE, |store| {
         let now_ms = stage.site.clock.now_ms();
-        Ok(store.schedules()?.into_iter().find(|s| s.next_at <= now_ms))
+        Ok(store.schedules()?.into_iter().find(|kept| kept.next_at.is_some_and(|at| at <= now_ms)))
     })?;
     let Some(due) = due else {
         amiss.push("the schedule has not come due".to_string());
@@ -222,7 +222,7 @@ fn at_its_time(stage: &Stage, store: &mut dyn Store, asked: &Asked, amiss: &mut 
     match occurrence {
         Some(row) => say(&format!("Its occurrence became task {}, and has run: an ordinary row of the queue.", row.id)),
         None => {
-            amiss.push(format!("no occurrence of the schedule `{}` has run", due.name));
+            amiss.push(format!("no occurrence of the schedule `{}` has run", due.schedule.name));
             Ok(())
         }
     }

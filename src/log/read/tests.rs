@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::{Journal, Settings};
+use crate::log::{Form, Journal, Settings};
 use ::log::{Level, LevelFilter};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::fmt;
@@ -26,14 +26,28 @@ impl Scene {
         let scratch = tempfile::tempdir().unwrap();
         let clock = Clock::manual(LATE_MS);
         let zone = chrono_tz::Asia::Shanghai;
-        let settings = Settings { dir: scratch.path().join("logs"), zone, level: LevelFilter::Info, to_stderr: false };
+        let (dir, level) = (scratch.path().join("logs"), LevelFilter::Info);
+        let settings = Settings { dir, zone, level, form: Form::Text, to_stderr: false };
         let journal = Journal::open(settings, clock.clone()).unwrap();
         Scene { scratch, clock, journal }
     }
 
     fn query(&self) -> Query {
         let dir = self.scratch.path().join("logs");
-        Query { dir, zone: chrono_tz::Asia::Shanghai, date: None, task: None, worker: None }
+        Query {
+            dir,
+            zone: chrono_tz::Asia::Shanghai,
+            date: None,
+            since_ms: None,
+            until_ms: None,
+            choice: Choice::default(),
+            last: None,
+            view: View::default(),
+        }
+    }
+
+    fn of(&self, task: Option<i64>, worker: Option<u32>) -> Query {
+        Query { choice: Choice { task, worker, ..Choice::default() }, ..self.query() }
     }
 
     fn say(&self, tags: &[(&str, &dyn fmt::Display)], text: &str) {
@@ -93,7 +107,7 @@ fn all_lines_are_shown_and_raw_output_is_harmless() {
     let shown = scene.shown(&scene.query());
     assert_eq!(shown[0], "task=1 a");
     assert_eq!(shown[1..], raw);
-    assert!(scene.shown(&Query { task: Some(2), ..scene.query() }).is_empty());
+    assert!(scene.shown(&scene.of(Some(2), None)).is_empty());
 }
 
 #[test]
@@ -105,15 +119,14 @@ fn filters_ask_the_tags_and_nothing_else() {
     scene.say(&[("worker", &3)], "task=4");
     scene.say(&[("job", &"x task=4")], "about task=4");
     scene.say(&[("subtask", &4), ("tasks", &4), ("from", &"\" task=4")], "");
-    let query = scene.query();
     let third = "worker=13/20 task=4 - task=9 worker=3/10";
-    assert_eq!(scene.shown(&Query { task: Some(4), ..query.clone() }), ["worker=3/10 task=4 a", third]);
-    assert_eq!(scene.shown(&Query { task: Some(42), ..query.clone() }), ["worker=3/10 task=42 b"]);
-    assert!(scene.shown(&Query { task: Some(9), ..query.clone() }).is_empty());
-    let of_worker = scene.shown(&Query { worker: Some(3), ..query.clone() });
+    assert_eq!(scene.shown(&scene.of(Some(4), None)), ["worker=3/10 task=4 a", third]);
+    assert_eq!(scene.shown(&scene.of(Some(42), None)), ["worker=3/10 task=42 b"]);
+    assert!(scene.shown(&scene.of(Some(9), None)).is_empty());
+    let of_worker = scene.shown(&scene.of(None, Some(3)));
     assert_eq!(of_worker, ["worker=3/10 task=4 a", "worker=3/10 task=42 b", "worker=3 - task=4"]);
-    assert_eq!(scene.shown(&Query { worker: Some(13), task: Some(4), ..query.clone() }), [third]);
-    assert!(scene.shown(&Query { worker: Some(1), ..query }).is_empty());
+    assert_eq!(scene.shown(&scene.of(Some(4), Some(13))), [third]);
+    assert!(scene.shown(&scene.of(None, Some(1))).is_empty());
 }
 
 #[test]
@@ -127,7 +140,7 @@ fn a_long_file_is_shown_whole() {
     assert_eq!(shown.len(), 5001);
     assert!(shown.iter().take(5000).enumerate().all(|(i, line)| *line == format!("task={i} done")));
     assert_eq!(shown[5000].len(), 200_000);
-    assert_eq!(scene.shown(&Query { task: Some(4711), ..scene.query() }), ["task=4711 done"]);
+    assert_eq!(scene.shown(&scene.of(Some(4711), None)), ["task=4711 done"]);
 }
 
 #[test]
@@ -201,7 +214,7 @@ fn following_begins_at_the_day_that_is_asked_for() {
 fn following_waits_for_a_day_that_has_no_line_yet_and_filters() {
     let scene = Scene::new();
     scene.clock.set(LATE_MS + DAY_MS);
-    following(&scene, &Query { worker: Some(7), ..scene.query() }, |lines, _stopper| {
+    following(&scene, &scene.of(None, Some(7)), |lines, _stopper| {
         scene.say(&[("worker", &"6/8")], "not this one");
         scene.say(&[("worker", &"7/8")], "this one");
         assert_eq!(next(&lines), "worker=7/8 this one");

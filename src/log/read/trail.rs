@@ -3,18 +3,19 @@
 //! When a later day's file appears, the earlier one stays open beside it until a further one comes: a process that
 //! looked at its clock just before midnight may still write to it just after.
 
-use super::{Filter, Output, Query, days, put_line};
-use crate::error::{Error, Result};
-use crate::log::day::name_of;
+use super::Output;
+use super::choose::{Filter, View};
+use super::source::Source;
+use super::{Query, files_of};
+use crate::error::Result;
+use crate::log::day::{Kind, name_of_kind};
+use crate::log::old::begins_alike;
+use crate::log::pack::Packed;
 use chrono::NaiveDate;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek};
-use std::os::unix::fs::MetadataExt;
+use std::io;
 use std::path::{Path, PathBuf};
-
-/// How much is read and shown at a time.
-const PAGE: usize = 64 * 1024;
 
 /// Today's file, and the one before it.
 const OPEN_AT_ONCE: usize = 2;
@@ -23,65 +24,79 @@ const OPEN_AT_ONCE: usize = 2;
 pub(super) struct Trail {
     dir: PathBuf,
     filter: Filter,
+    view: View,
     first: NaiveDate,
+    last: NaiveDate,
     /// Open files, earliest first.
     open: VecDeque<Source>,
     /// Files that were seen and are not opened yet, earliest first.
-    ahead: VecDeque<NaiveDate>,
-}
-
-/// A file, and how far it was read.
-#[derive(Debug)]
-struct Source {
-    date: NaiveDate,
-    file: File,
-    at: u64,
-    /// The beginning of a line whose end was not there yet.
-    rest: Vec<u8>,
+    ahead: VecDeque<(NaiveDate, Kind)>,
 }
 
 impl Trail {
-    /// Nothing yet of the days from `first` on.
-    pub(super) fn from(query: &Query, first: NaiveDate) -> Trail {
-        let filter = Filter { task: query.task, worker: query.worker };
-        Trail { dir: query.dir.clone(), filter, first, open: VecDeque::new(), ahead: VecDeque::new() }
+    /// Nothing yet of these days.
+    pub(super) fn of(query: &Query, first: NaiveDate, last: NaiveDate) -> Trail {
+        let filter = Filter { choice: query.choice.clone(), since_ms: query.since_ms, until_ms: query.until_ms };
+        let (open, ahead) = (VecDeque::new(), VecDeque::new());
+        Trail { dir: query.dir.clone(), filter, view: query.view, first, last, open, ahead }
     }
 
     /// Looks which files there are by now. A file that was replaced by another of its name is read on from that one.
     pub(super) fn look(&mut self) -> Result<()> {
-        let last = self.ahead.back().copied().or(self.open.back().map(|source| source.date));
-        let replaced = self.open.back().filter(|source| source.is_replaced(&self.dir)).map(|source| source.date);
-        let is_new = |date: &NaiveDate| *date >= self.first && last.is_none_or(|last| *date > last);
-        let later = days(&self.dir)?.into_iter().filter(is_new);
+        let last = self.ahead.back().map(|(date, _)| *date).or(self.open.back().map(|source| source.date));
+        let replaced = self.open.back().filter(|source| source.is_replaced()).map(|source| (source.date, Kind::Plain));
+        let is_new = |date: NaiveDate| date >= self.first && date <= self.last && last.is_none_or(|last| date > last);
+        let mut later: Vec<_> = files_of(&self.dir)?.into_iter().filter(|(date, _)| is_new(*date)).collect();
+        let doubles: Vec<NaiveDate> = later.windows(2).filter(|w| w[0].0 == w[1].0).map(|w| w[0].0).collect();
+        for date in doubles {
+            // Where it cannot be told, both are read, and the error is met there.
+            let superfluous = superfluous(&self.dir, date).unwrap_or(None);
+            later.retain(|(day, kind)| *day != date || Some(*kind) != superfluous);
+        }
         self.ahead.extend(replaced.into_iter().chain(later));
         Ok(())
     }
 
     /// Whether the first file that was seen is that of this day.
     pub(super) fn has_begun_with(&self, date: NaiveDate) -> bool {
-        self.ahead.front() == Some(&date)
+        self.ahead.front().is_some_and(|(first, _)| *first == date)
     }
 
-    /// Leaves out all days behind the first.
-    pub(super) fn keep_to_one_day(&mut self) {
-        self.ahead.truncate(1);
+    /// Whether no file was seen.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ahead.is_empty()
+    }
+
+    /// Goes forward to where the last `wanted` lines of all files begin.
+    pub(super) fn keep_last(&mut self, wanted: usize) -> Result<()> {
+        let mut left = wanted;
+        while let Some((date, kind)) = self.ahead.pop_back() {
+            if let Some(mut source) = Source::open(&self.dir, date, kind, &self.filter)? {
+                left -= source.keep_last(&self.filter, left)?;
+                self.open.push_front(source);
+            }
+            if left == 0 {
+                self.ahead.clear();
+            }
+        }
+        Ok(())
     }
 
     /// Shows all that is there by now; says false when the output is over.
     pub(super) fn catch_up(&mut self, output: &mut Output<'_>) -> Result<bool> {
         loop {
             for source in &mut self.open {
-                if !source.show_new(&self.filter, output)? {
+                if !source.show_new(&self.filter, &self.view, output)? {
                     return Ok(false);
                 }
             }
-            let Some(date) = self.ahead.pop_front() else { return Ok(true) };
-            self.open.extend(Source::open(&self.dir, date)?);
-            if self.open.len() > OPEN_AT_ONCE
-                && let Some(mut past) = self.open.pop_front()
-                && !past.show_rest(&self.filter, output)?
-            {
-                return Ok(false);
+            let Some((date, kind)) = self.ahead.pop_front() else { return Ok(true) };
+            self.open.extend(Source::open(&self.dir, date, kind, &self.filter)?);
+            while self.open.len() > OPEN_AT_ONCE {
+                let Some(mut past) = self.open.pop_front() else { break };
+                if !past.show_rest(&self.filter, &self.view, output)? {
+                    return Ok(false);
+                }
             }
         }
     }
@@ -89,7 +104,7 @@ impl Trail {
     /// Shows the last lines even where their ends are missing; says false when the output is over.
     pub(super) fn finish(&mut self, output: &mut Output<'_>) -> Result<bool> {
         for source in &mut self.open {
-            if !source.show_rest(&self.filter, output)? {
+            if !source.show_rest(&self.filter, &self.view, output)? {
                 return Ok(false);
             }
         }
@@ -97,70 +112,13 @@ impl Trail {
     }
 }
 
-impl Source {
-    /// Opens a day's file; `None` when it has gone meanwhile.
-    fn open(dir: &Path, date: NaiveDate) -> Result<Option<Source>> {
-        let path = dir.join(name_of(date));
-        match File::open(&path) {
-            Ok(file) => Ok(Some(Source { date, file, at: 0, rest: Vec::new() })),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::from(e).during(path.display())),
-        }
+/// Of a day that stands there plain and packed: which of the two holds nothing that the other does not. So it is when
+/// somebody died between the end of packing and the removal, or has unpacked it to have a look.
+fn superfluous(dir: &Path, date: NaiveDate) -> io::Result<Option<Kind>> {
+    let plain = File::open(dir.join(name_of_kind(date, Kind::Plain)))?;
+    let mut packed = Packed::of(File::open(dir.join(name_of_kind(date, Kind::Packed)))?)?;
+    if !begins_alike(&plain, &mut packed)? {
+        return Ok(None);
     }
-
-    /// Whether its name belongs to another file by now.
-    fn is_replaced(&self, dir: &Path) -> bool {
-        let (Ok(there), Ok(ours)) = (dir.join(name_of(self.date)).metadata(), self.file.metadata()) else {
-            return false;
-        };
-        (there.dev(), there.ino()) != (ours.dev(), ours.ino())
-    }
-
-    /// Shows the whole lines up to the present end of the file.
-    fn show_new(&mut self, filter: &Filter, output: &mut Output<'_>) -> Result<bool> {
-        if self.file.metadata()?.len() < self.at {
-            self.file.rewind()?;
-            self.at = 0;
-            self.rest.clear();
-        }
-        loop {
-            let known = self.rest.len();
-            self.rest.resize(known + PAGE, 0);
-            let read = read_some(&mut self.file, &mut self.rest[known..]);
-            self.rest.truncate(known + read.as_ref().unwrap_or(&0));
-            let read = read?;
-            if read == 0 {
-                return Ok(true);
-            }
-            self.at += read as u64;
-            let Some(end) = self.rest[known..].iter().rposition(|byte| *byte == b'\n') else { continue };
-            let mut page = Vec::with_capacity(PAGE);
-            for line in self.rest[..known + end].split(|byte| *byte == b'\n').filter(|line| filter.takes(line)) {
-                put_line(&mut page, line);
-            }
-            self.rest.drain(..=known + end);
-            if !output.put(&page)? {
-                return Ok(false);
-            }
-        }
-    }
-
-    /// Shows what is left without an end of line.
-    fn show_rest(&mut self, filter: &Filter, output: &mut Output<'_>) -> Result<bool> {
-        let rest = std::mem::take(&mut self.rest);
-        let mut page = Vec::new();
-        if !rest.is_empty() && filter.takes(&rest) {
-            put_line(&mut page, &rest);
-        }
-        output.put(&page)
-    }
-}
-
-fn read_some(file: &mut File, room: &mut [u8]) -> std::io::Result<usize> {
-    loop {
-        match file.read(room) {
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            done => return done,
-        }
-    }
+    Ok(Some(if packed.len() > plain.metadata()?.len() { Kind::Plain } else { Kind::Packed }))
 }

@@ -1,6 +1,6 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, badge, history, identity, look, pause, plan, prune};
+use super::{Sqlite, badge, history, identity, look, pause, plan, prune, schedules};
 use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::store::{Claimed, DayCount, Govern, Hand, Hold, Order, Pruned, Released};
@@ -23,9 +23,10 @@ impl Govern for Sqlite {
         })
     }
 
-    fn start(&mut self) -> Result<Option<Order>> {
+    fn start(&mut self, now_ms: Millis) -> Result<Option<Order>> {
         self.write(|tx| {
             let order = stopped(tx)?;
+            order.as_ref().map_or(Ok(()), |order| schedules::stood_still(tx, order, now_ms))?;
             tx.execute("DELETE FROM rowmill_stop", [])?;
             Ok(order)
         })

@@ -14,6 +14,7 @@ mod claim;
 mod company;
 mod count;
 mod enqueue;
+mod fire;
 mod fold;
 mod followup;
 mod gate;
@@ -35,6 +36,7 @@ mod pause;
 mod place;
 mod prune;
 mod pulse;
+mod relog;
 mod schedules;
 mod settle;
 mod sharing;
@@ -296,14 +298,6 @@ impl Store for Sqlite {
     fn ring(&mut self, partitions: &[Partition], workers: u32) {
         self.bell.ring(&self.run, partitions, workers);
     }
-
-    fn set_schedules(&mut self, wanted: &[Schedule]) -> Result<()> {
-        schedules::set(self, wanted)
-    }
-
-    fn fire(&mut self, schedule: &Schedule, due_at_ms: Millis, next_at_ms: Millis) -> Result<Option<i64>> {
-        schedules::fire(self, schedule, due_at_ms, next_at_ms)
-    }
 }
 
 impl Operate for Sqlite {
@@ -357,9 +351,5 @@ impl Look for Sqlite {
 
     fn task(&mut self, id: i64) -> Result<Option<Row>> {
         look::task(self, id)
-    }
-
-    fn schedules(&mut self) -> Result<Vec<Schedule>> {
-        schedules::all(self)
     }
 }

@@ -16,6 +16,11 @@ const PASS_EVERY_MS: Millis = 3_600_000;
 const OLD: &str = "FROM queue WHERE id > ?1 AND id <= ?2 AND finished_at < ?3
                     AND (status = 'done' OR status = 'dead' OR status = 'cancelled')";
 
+/// Occurrences that nobody asks for any more: they do not wait, and their tasks are not there or final.
+const PAST: &str = "last_at < ?1 AND outcome <> 'waiting' AND (open = 0 OR NOT EXISTS
+                      (SELECT 1 FROM queue q WHERE q.id = o.task AND q.status <> 'done' AND q.status <> 'cancelled'
+                          AND q.status <> 'dead'))";
+
 pub(super) fn prune(store: &mut Sqlite, after: i64, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<Pruned> {
     if dry {
         return step(&store.conn, after, cutoff_ms, limit, true);
@@ -69,8 +74,8 @@ fn place(conn: &Connection, now_ms: Millis) -> Result<Option<i64>> {
 
 pub(super) fn occurrences(store: &mut Sqlite, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<usize> {
     if dry {
-        let all = "SELECT count(*) FROM rowmill_occurrence WHERE due_at < ?1";
-        return Ok(store.conn.query_row(all, [cutoff_ms], |r| r.get(0))?);
+        let all = format!("SELECT count(*) FROM rowmill_occurrence o WHERE due_at < ?1 AND {PAST}");
+        return Ok(store.conn.query_row(&all, [cutoff_ms], |r| r.get(0))?);
     }
     let mut deleted = 0;
     let mut schedule = String::new();
@@ -85,10 +90,12 @@ pub(super) fn occurrences(store: &mut Sqlite, cutoff_ms: Millis, limit: usize, d
         let oldest: i64 = store.conn.prepare_cached(oldest)?.query_row([&schedule], |r| r.get(0))?;
         if oldest < cutoff_ms {
             deleted += store.write(|tx| {
-                let old = "DELETE FROM rowmill_occurrence WHERE schedule = ?1 AND due_at IN
-                             (SELECT due_at FROM rowmill_occurrence WHERE schedule = ?1 AND due_at < ?2
-                               ORDER BY due_at LIMIT ?3)";
-                Ok(tx.prepare_cached(old)?.execute(params![schedule, cutoff_ms, limit as i64])?)
+                let old = format!(
+                    "DELETE FROM rowmill_occurrence WHERE schedule = ?2 AND (due_at, by_hand) IN
+                       (SELECT due_at, by_hand FROM rowmill_occurrence o
+                         WHERE schedule = ?2 AND due_at < ?1 AND {PAST} ORDER BY due_at LIMIT ?3)"
+                );
+                Ok(tx.prepare_cached(&old)?.execute(params![cutoff_ms, schedule, limit as i64])?)
             })?;
         }
     }

@@ -4,7 +4,7 @@
 //! `COMMIT`. Only the engine checkpoints, inside the gate and without waiting for readers: a forced checkpoint that
 //! waits for one open reader was seen to block a writer for five seconds.
 
-use super::{Sqlite, pulse};
+use super::{Sqlite, pulse, relog};
 use crate::clock::{Watch, world};
 use crate::error::Result;
 use crate::store::Durability;
@@ -24,13 +24,15 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 pub(super) struct Wal {
     path: PathBuf,
     held_up: Option<Watch>,
+    /// A sync has failed: what is read in it may not be on the disk, now or ever.
+    is_doubtful: bool,
 }
 
 impl Wal {
     pub(super) fn beside(file: &Path) -> Wal {
         let mut name = OsString::from(file);
         name.push("-wal");
-        Wal { path: PathBuf::from(name), held_up: None }
+        Wal { path: PathBuf::from(name), held_up: None, is_doubtful: false }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -44,7 +46,9 @@ impl Wal {
         if length < TRUNCATE_AT || self.held_up.is_some_and(|since| !since.left_of(BACK_OFF).is_zero()) {
             return;
         }
-        let busy = truncate(conn).unwrap_or(true);
+        let truncated = truncate(conn);
+        self.is_doubtful |= relog::sync_failed(&truncated);
+        let busy = truncated.unwrap_or(true);
         self.held_up = busy.then(Watch::start);
     }
 }
@@ -74,10 +78,17 @@ impl Sqlite {
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if self.wal.is_doubtful {
+            relog::write_again(&transaction)?;
+            self.wal.is_doubtful = false;
+        }
         let value = body(&transaction)?;
         world::mortal("before a commit")?;
-        transaction.commit()?;
-        world::mortal("after a commit").ok();
+        let committed = transaction.commit();
+        self.wal.is_doubtful |= relog::sync_failed(&committed);
+        committed?;
+        // It is written, whatever becomes of this process.
+        let _ = world::mortal("after a commit");
         if pulse::met_an_application() {
             turn.keep_room();
         }

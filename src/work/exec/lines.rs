@@ -56,7 +56,7 @@ impl<'a> Lines<'a> {
                 Some(total) => format!("({} bytes of output above {total} were dropped)", self.dropped),
                 None => format!("({} bytes of output are not shown, since the job is redacted)", self.dropped),
             };
-            (self.output)(OutputLine { stderr: true, text });
+            (self.output)(OutputLine { stderr: true, note: true, text });
         }
         self.tail.text()
     }
@@ -88,6 +88,7 @@ impl Line {
             let piece = whole_characters(&self.bytes);
             output(OutputLine {
                 stderr: self.stderr,
+                note: false,
                 text: String::from_utf8_lossy(&self.bytes[..piece]).into_owned(),
             });
             self.bytes.drain(..piece);
@@ -99,7 +100,8 @@ impl Line {
     fn end(&mut self, output: &mut dyn FnMut(OutputLine)) {
         let text = self.bytes.strip_suffix(b"\r").unwrap_or(&self.bytes);
         if !(self.split && text.is_empty()) {
-            output(OutputLine { stderr: self.stderr, text: String::from_utf8_lossy(text).into_owned() });
+            let text = String::from_utf8_lossy(text).into_owned();
+            output(OutputLine { stderr: self.stderr, note: false, text });
         }
         self.bytes.clear();
         self.split = false;
@@ -212,6 +214,7 @@ mod tests {
         assert_eq!(seen.len(), 1025);
         assert!(seen[..1024].iter().all(|line| line.text.len() == 1023 && !line.stderr));
         assert_eq!(seen[1024].text, "(8 bytes of output above 1048576 were dropped)");
+        assert!(seen.iter().filter(|line| line.note).eq(&seen[1024..]), "only that is a word of the engine");
         let (seen, _) = through(&[(false, &block[1..]), (true, b"\n")]);
         assert!(seen.len() == 1025 && seen[1024].text.is_empty(), "the last byte within the bound is delivered");
     }

@@ -8,6 +8,7 @@
 //! *Invariant:* [`run`] leaves no child behind, dead or alive, whichever way it ends, unwinding included.
 //! *Invariant:* a process group is only signalled while its leader is not reaped, so its number cannot be another's.
 
+mod ask;
 mod attend;
 mod ending;
 mod launch;
@@ -22,6 +23,7 @@ mod start;
 mod tests;
 mod user;
 
+pub use ask::{Asked, ask};
 pub(super) use ending::signal_number;
 pub use user::User;
 
@@ -75,6 +77,8 @@ pub struct Limits {
 pub struct OutputLine {
     /// Whether it came from stderr.
     pub stderr: bool,
+    /// Whether it is the engine's word about what was written (so much was dropped), and not the executable's.
+    pub note: bool,
     /// The line, lossily decoded, without its end. A line of more than 4 KiB comes in several pieces.
     pub text: String,
 }

@@ -85,12 +85,12 @@ fn the_first_order_to_stop_stands_until_it_is_taken_back() {
     let folder = TempDir::new().unwrap();
     let (mut store, mut other) = (open(&folder), open(&folder));
     let bystander = add(&mut store, "noop");
-    assert_eq!((store.stopped().unwrap(), store.start().unwrap()), (None, None));
+    assert_eq!((store.stopped().unwrap(), store.start(9).unwrap()), (None, None));
     let order = Order { since: 7, by_whom: "ann@here".to_string() };
     assert_eq!(store.stop("ann@here", 7).unwrap(), order);
     assert_eq!(other.stop("bob@there", 8).unwrap(), order);
     assert_eq!(other.stopped().unwrap(), Some(order.clone()));
-    assert_eq!(other.start().unwrap(), Some(order));
+    assert_eq!(other.start(9).unwrap(), Some(order));
     assert_eq!(store.stopped().unwrap(), None);
     assert_eq!(store.task(bystander).unwrap().unwrap().status.word(), "ready");
 }

@@ -114,7 +114,8 @@ fn occurrences_go_schedule_by_schedule() {
     let folder = TempDir::new().unwrap();
     let mut store = with_rows(&folder, "");
     for (schedule, due_at) in [("a", 1), ("a", 2), ("a", 3), ("a", CUTOFF), ("b", CUTOFF), ("c", 1)] {
-        let add = "INSERT INTO rowmill_occurrence (schedule, due_at, task) VALUES (?1, ?2, 0)";
+        let add =
+            "INSERT INTO rowmill_occurrence (schedule, due_at, outcome, task, last_at) VALUES (?1, ?2, 'fired', 0, ?2)";
         store.conn.execute(add, params![schedule, due_at]).unwrap();
     }
     assert_eq!(store.prune_occurrences(CUTOFF, 2, true).unwrap(), 4);
