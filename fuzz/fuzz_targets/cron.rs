@@ -1,0 +1,25 @@
+//! Cron expressions: read, or refused with a place within the text; what is read falls due later than asked, again and again,
+//! also where clocks jump.
+
+#![no_main]
+
+use chrono_tz::Tz;
+use libfuzzer_sys::fuzz_target;
+use rowmill::cron::Cron;
+
+fuzz_target!(|input: (&str, u32, u16)| {
+    let (text, minutes, zone) = input;
+    match Cron::parse(text) {
+        Err(e) => assert!(e.at().is_none_or(|at| at <= text.len() && text.is_char_boundary(at)), "{e}"),
+        Ok(cron) => {
+            let zone: Tz = chrono_tz::TZ_VARIANTS[usize::from(zone) % chrono_tz::TZ_VARIANTS.len()];
+            let start_ms = i64::from(minutes) * 60_000;
+            let mut at_ms = start_ms;
+            for _ in 0..3 {
+                let Some(next_ms) = cron.next_after(at_ms, zone) else { break };
+                assert!(next_ms > at_ms, "{text} {zone}");
+                at_ms = next_ms;
+            }
+        }
+    }
+});
