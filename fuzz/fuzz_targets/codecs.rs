@@ -28,9 +28,7 @@ enum Kind {
 }
 
 fn read<T: DeserializeOwned>(codec: Codec, param: &[u8]) -> Option<T> {
-    decode::<T>(codec, param)
-        .map_err(|reason| assert!(!reason.is_empty() && reason.len() <= 1_000, "{reason}"))
-        .ok()
+    decode::<T>(codec, param).map_err(|reason| assert!(!reason.is_empty() && reason.len() <= 1_000, "{reason}")).ok()
 }
 
 fuzz_target!(|param: &[u8]| {

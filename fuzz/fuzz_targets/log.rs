@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use rowmill::clock::Clock;
-use rowmill::log::read::{Query, show};
-use rowmill::log::{Journal, Settings};
+use rowmill::log::read::{Choice, Query, View, show};
+use rowmill::log::{Form, Journal, Settings};
 use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
@@ -16,35 +16,44 @@ use std::sync::{Arc, OnceLock};
 const NOW_MS: i64 = 1_795_295_643_123;
 const OURS: i64 = 42;
 
-fn journal() -> &'static (PathBuf, Clock, Arc<Journal>) {
-    static JOURNAL: OnceLock<(PathBuf, Clock, Arc<Journal>)> = OnceLock::new();
-    JOURNAL.get_or_init(|| {
+/// A folder, a clock that stands, and a journal in each of the two forms.
+type Place = (PathBuf, Clock, [Arc<Journal>; 2]);
+
+fn place() -> &'static Place {
+    static PLACE: OnceLock<Place> = OnceLock::new();
+    PLACE.get_or_init(|| {
         let dir = std::env::var_os("ROWMILL_FUZZ_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let dir = dir.join(format!("log-{}", std::process::id()));
         let clock = Clock::manual(NOW_MS);
         let (zone, level) = (chrono_tz::UTC, log::LevelFilter::Info);
-        let settings = Settings { dir: dir.clone(), zone, level, to_stderr: false };
-        let journal = Journal::open(settings, clock.clone()).expect("a scratch log");
-        (dir, clock, journal)
+        let journals = [Form::Text, Form::Json].map(|form| {
+            let settings = Settings { dir: dir.clone(), zone, level, form, to_stderr: false };
+            Journal::open(settings, clock.clone()).expect("a scratch log")
+        });
+        (dir, clock, journals)
     })
 }
 
 /// What `logs` shows: all, or a task's.
 fn shown(task: Option<i64>) -> String {
-    let (dir, clock, _) = journal();
-    let query = Query { dir: dir.clone(), zone: chrono_tz::UTC, date: None, task, worker: None };
+    let (dir, clock, _) = place();
+    let choice = Choice { task, ..Choice::default() };
+    let view = View { terminal: true, ..View::default() };
+    let (dir, zone, since_ms, until_ms) = (dir.clone(), chrono_tz::UTC, None, None);
+    let query = Query { dir, zone, date: None, since_ms, until_ms, choice, last: None, view };
     let mut out = Vec::new();
     show(&query, clock, &mut out).expect("whatever stands in a file can be shown");
     String::from_utf8(out).expect("what is shown is text")
 }
 
 fn steers(c: char) -> bool {
-    (c.is_control() && c != '\n') || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fuzz_target!(|input: (Vec<(&str, &str)>, &str, &[u8])| {
-    let (tags, text, raw) = input;
-    let (_, _, journal) = journal();
+fuzz_target!(|input: (bool, Vec<(&str, &str)>, &str, &[u8])| {
+    let (json, tags, text, raw) = input;
+    let journal = &place().2[usize::from(json)];
     let file = journal.file();
     let given: Vec<(&str, &dyn Display)> =
         tags.iter().filter(|(key, _)| *key != "task").map(|(key, value)| (*key, value as &dyn Display)).collect();
