@@ -27,7 +27,7 @@ fn line(task: &NewTask) -> Option<String> {
 }
 
 fuzz_target!(|bytes: &[u8]| match NewTask::from_json(bytes) {
-    Err(words) => assert!(!words.is_empty() && !words.contains('\n'), "{words:?}"),
+    Err(words) => assert!(!words.is_empty() && words.len() < 2_000 && !words.contains(char::is_control), "{words:?}"),
     Ok(task) => {
         assert_eq!(task.refusal(), None);
         if let Some(line) = line(&task) {

@@ -84,11 +84,23 @@ impl NewTask {
     }
 }
 
-/// The words of an error, with the column in place of a line that is always the first.
+/// The most characters of words that quote what somebody wrote.
+const LONGEST: usize = 300;
+
+/// The words of an error, with the column in place of a line that is always the first. They are one line, and not long,
+/// though names that nobody knows stand in them.
 fn words(e: &serde_json::Error) -> String {
     let text = e.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    format!("{what} (column {})", e.column())
+    let mut said = String::new();
+    for (count, c) in what.chars().enumerate() {
+        if count == LONGEST {
+            said.push('…');
+            break;
+        }
+        if c.is_control() { said.extend(c.escape_default()) } else { said.push(c) }
+    }
+    format!("{said} (column {})", e.column())
 }
 
 #[cfg(test)]
@@ -155,6 +167,15 @@ mod tests {
         assert!(NewTask::from_json(b"{\"job\":\"\xff\"}").unwrap_err().starts_with("invalid unicode code point"));
     }
 
+    #[test]
+    fn an_unknown_name_with_a_line_end_in_it_makes_no_second_line() {
+        let said = NewTask::from_json(br#"{"job":"j","para\u000ara\u0000": 0}"#).unwrap_err();
+        assert!(said.starts_with(r"unknown field `para\nra\u{0}`, expected one of") && !said.contains('\n'), "{said}");
+        let endless = format!(r#"{{"job":"j","{}":1}}"#, "ü".repeat(1_000_000));
+        let said = NewTask::from_json(endless.as_bytes()).unwrap_err();
+        assert!(said.contains("üü… (column ") && said.chars().count() < 340, "{} bytes", said.len());
+    }
+
     /// What a client writes for a task whose param is that text.
     fn line(task: &NewTask, param: &str) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -219,7 +240,7 @@ mod tests {
             for bytes in [&bytes, text.as_bytes()] {
                 match NewTask::from_json(bytes) {
                     Ok(task) => prop_assert!(task.refusal().is_none()),
-                    Err(words) => prop_assert!(!words.is_empty()),
+                    Err(words) => prop_assert!(!words.is_empty() && !words.contains(char::is_control), "{:?}", words),
                 }
             }
         }
