@@ -131,7 +131,7 @@ proptest! {
         prop_assert_eq!(config.jobs.len(), jobs.len());
         jobs.iter().zip(&config.jobs).for_each(|(meant, read)| meant.is_what_was_read(read));
         let param = param.map_or(String::new(), |param| serde_json::Value::from(param).to_string());
-        prop_assert_eq!(&config.schedules[0].param, &param);
+        prop_assert_eq!(&config.schedules[0].schedule.param, &param);
     }
 
     #[test]
