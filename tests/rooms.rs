@@ -8,7 +8,7 @@
 mod house;
 
 use house::source::{File, repository};
-use house::{law, reach, shape};
+use house::{law, programs, reach, shape};
 
 /// Fails with all findings at once.
 fn none(findings: Vec<String>) {
@@ -32,6 +32,11 @@ fn pure_rooms_touch_nothing() {
 #[test]
 fn sql_stands_in_the_store_only() {
     none(each(law::sql, &repository()));
+}
+
+#[test]
+fn programs_are_started_in_three_places_and_never_a_shell() {
+    none(each(programs::programs, &repository()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::args::{Format, PlaceArgs};
 use super::site::{Register, Site, env, here};
-use super::{Verdict, access, crew, print};
+use super::{Verdict, access, crew, exposed, print};
 use crate::config::{Problem, problems};
 use crate::error::{Error, Result};
 use crate::store::{Origin, Schedule};
@@ -18,6 +18,7 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
     let readable = lines.iter().all(|line| line.remark);
     if let Ok(site) = Site::look(place, register) {
         lines.extend(access::access(&site));
+        lines.extend(exposed::exposed(&site));
         // What stands in the way of everything is said once.
         if readable && site.group().is_ok() {
             lines.extend(database(&site));

@@ -15,6 +15,7 @@ mod demo;
 mod drain;
 mod enqueue;
 mod enqueue_from;
+mod exposed;
 mod govern;
 mod history;
 mod logs;
@@ -151,8 +152,8 @@ fn code(e: &Error) -> u8 {
 
 /// Writes an error for a person.
 fn complain(e: &Error) {
-    let hint = e.hint_text().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
-    tell(&format!("error: {e}\n{hint}"));
+    let hint = e.hint_text().map(|hint| format!("hint: {}\n", show::one_line(hint))).unwrap_or_default();
+    tell(&format!("error: {}\n{hint}", show::one_line(&e.to_string())));
 }
 
 /// Writes to standard error; where that is closed, nobody reads it.
@@ -160,10 +161,10 @@ fn tell(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-/// Writes an answer. A closed pipe is quiet: whoever read it has had enough.
+/// Writes an answer, whatever others wrote into it. A closed pipe is quiet: whoever read it has had enough.
 fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(show::harmless(text).as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Error::failed(format!("cannot write the answer: {e}"))),
         _ => Ok(()),
     }

@@ -7,9 +7,9 @@ use super::args::Format;
 use super::args_tasks::OperateArgs;
 use super::site::Site;
 use super::{Verdict, print, show, tasks, tell};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::{Chosen, Fate, Filter, Operation, Row, Store, Tally};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 use std::io::{BufRead, IsTerminal};
 
@@ -104,7 +104,7 @@ impl Report {
     fn give(&self, site: &Site, format: Format) -> Result<Verdict> {
         match format {
             Format::Json => print(&format!("{}\n", self.json()))?,
-            Format::Table => print(&self.text(site.config.timezone))?,
+            Format::Table => print(&self.text(&site.config))?,
         }
         // What a filter had matched may have settled meanwhile: nobody asked for it by name.
         let left = if self.by_filter { self.tally.key_taken } else { self.tally.left() };
@@ -129,12 +129,12 @@ impl Report {
         json!({ "dry_run": self.dry, "changed": self.tally.changed, "left": self.tally.left(), "tasks": tasks })
     }
 
-    fn text(&self, zone: Tz) -> String {
+    fn text(&self, config: &Config) -> String {
         let mut text = String::new();
         if self.by_filter {
             text += &self.summary();
             if !self.first.is_empty() {
-                text += &tasks::list(&self.first, zone);
+                text += &tasks::list(&self.first, config);
             }
         }
         for (id, fate) in self.singled_out() {

@@ -1,12 +1,14 @@
 //! How answers look: times, numbers, tables and JSON.
 
 use crate::clock::Millis;
+use crate::log::is_steering;
 use crate::store::Row;
 use crate::task::span_text;
 use chrono::{DateTime, LocalResult, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// How an instant is written for people.
 const WRITTEN: &str = "%Y-%m-%d %H:%M:%S %:z";
@@ -86,9 +88,34 @@ pub(super) fn excerpt(bytes: &[u8], width: usize) -> String {
             text.push('…');
             break;
         }
-        if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        put_harmless(&mut text, c);
     }
     text
+}
+
+/// What others wrote, on one line, with nothing in it that steers a terminal.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    text.chars().for_each(|c| put_harmless(&mut line, c));
+    line
+}
+
+fn put_harmless(text: &mut String, c: char) {
+    if is_steering(c) { text.extend(c.escape_default()) } else { text.push(c) }
+}
+
+/// An answer as it may be printed. What steers a terminal can only stand in what others wrote, and in JSON only within
+/// texts: there `\u009b` says the same.
+pub(super) fn harmless(answer: &str) -> Cow<'_, str> {
+    let steers = |c: char| is_steering(c) && !matches!(c, '\n' | '\t');
+    if !answer.contains(steers) {
+        return answer.into();
+    }
+    let mut text = String::with_capacity(answer.len());
+    for c in answer.chars() {
+        if steers(c) { text += &format!("\\u{:04x}", u32::from(c)) } else { text.push(c) }
+    }
+    text.into()
 }
 
 /// Bytes as JSON: text where they are text, else hexadecimal.
@@ -137,6 +164,12 @@ mod tests {
     fn what_others_wrote_cannot_steer_a_terminal() {
         assert_eq!(excerpt(b"a\x1b[31m\nb", 80), "a\\u{1b}[31m\\nb");
         assert_eq!(excerpt("äöüß".as_bytes(), 2), "äö…");
+        assert_eq!(excerpt("a\u{202e}b\u{2028}".as_bytes(), 80), "a\\u{202e}b\\u{2028}");
+        assert_eq!(one_line("a\nb\t\u{9b}"), "a\\nb\\t\\u{9b}");
+        let answer = json!({ "job": "a\u{7f}\u{9b}2J\u{202e}\u{1b}\n" });
+        let shown = format!("{answer}\n");
+        assert_eq!(harmless(&shown), "{\"job\":\"a\\u007f\\u009b2J\\u202e\\u001b\\n\"}\n");
+        assert_eq!(serde_json::from_str::<Value>(&harmless(&shown)).unwrap(), answer);
     }
 
     proptest! {

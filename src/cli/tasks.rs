@@ -3,6 +3,7 @@
 use super::args::{Format, TasksArgs};
 use super::site::Site;
 use super::{Verdict, print, show};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::store::{Filter, Row};
 use crate::task::{Status, parse_span};
@@ -17,7 +18,7 @@ pub(super) fn tasks(site: &Site, args: &TasksArgs) -> Result<Verdict> {
         Format::Json => {
             print(&format!("{}\n", serde_json::Value::Array(rows.iter().map(show::task).collect())))?;
         }
-        Format::Table => print(&list(&rows, site.config.timezone))?,
+        Format::Table => print(&list(&rows, &site.config))?,
     }
     Ok(Verdict::Well)
 }
@@ -35,20 +36,23 @@ pub(super) fn status_of(word: &str) -> Result<Status> {
     Status::from_word(word).ok_or_else(unknown)
 }
 
-pub(super) fn list(rows: &[Row], zone: Tz) -> String {
+/// Rows as a table. The params of redacted jobs are left out of it: they are for whoever asks for such a task by its id.
+pub(super) fn list(rows: &[Row], config: &Config) -> String {
     if rows.is_empty() {
         return "no such tasks\n".to_string();
     }
     let mut table = show::table(&["id", "job", "status", "priority", "attempt", "inserted", "param", "error"]);
+    let is_redacted = |row: &Row| config.jobs.iter().any(|job| job.command.redact && job.name == row.job);
     for row in rows {
+        let param = if is_redacted(row) { "(redacted)".to_string() } else { show::excerpt(&row.param, 30) };
         table.add_row([
             row.id.to_string(),
             show::excerpt(row.job.as_bytes(), 30),
             row.status.to_string(),
             row.priority.to_string(),
             row.attempt.to_string(),
-            show::time(row.created_at, zone),
-            show::excerpt(&row.param, 30),
+            show::time(row.created_at, config.timezone),
+            param,
             show::excerpt(row.error.as_deref().unwrap_or_default().as_bytes(), 40),
         ]);
     }

@@ -1,5 +1,6 @@
 //! The values that are read, and every message with its line and column.
 
+mod any;
 mod jobs;
 mod schedules;
 

@@ -286,7 +286,7 @@ pub(super) fn escape(bytes: &mut Vec<u8>, text: &str, how: Escape) {
 
 /// What could end a line or change how what follows is shown: C0, DEL, C1, line separators, marks of writing direction.
 /// All of them have at most four hexadecimal digits.
-pub(super) fn is_steering(c: char) -> bool {
+pub(crate) fn is_steering(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

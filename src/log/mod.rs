@@ -15,6 +15,7 @@ pub mod read;
 mod sharing;
 mod stamp;
 
+pub(crate) use line::is_steering;
 pub use line::{Form, Lines};
 pub use old::{compress_old, remove_old};
 pub use sharing::{Files, files, share};

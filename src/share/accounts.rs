@@ -87,6 +87,7 @@ fn fields(line: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const TEXT: &str = "root:x:0:\nshop:x:7:ann,bob\nodd:x:many:ann\nmail:x:8:bobby\nshopping:x:9:ann\n";
 
@@ -105,5 +106,47 @@ mod tests {
         assert_eq!(Group::find("no-such-group").unwrap_err(), "there is no group `no-such-group` in /etc/group");
         assert_eq!((user_name(0), group_name(0)), ("root".to_string(), "root".to_string()));
         assert_eq!(user_name(3_999_999_999), "3999999999");
+    }
+
+    /// A name as such files have them.
+    const NAME: &str = "([ab]{1,3}|[a-z_][a-z0-9_.$-]{0,5})";
+    /// Lines that are none of ours: comments, NIS marks, too few fields, numbers that are none, what is no text.
+    const NOISE: &str = "(#.{0,8}|\\+|:{0,6}|[a-z]{0,3}:x|[A-Z]{1,3}:x:(-1|4294967296|)?:[a-z,:]{0,6}|\\PC{0,6})";
+
+    proptest! {
+        #[test]
+        fn any_file_of_groups_is_read(text in "([ab]{0,2}:x?:[0-9]{0,2}(:[ab,]{0,4})?\n|\\PC|[a-c:,\n0-9]){0,20}", name in "[ab:,\n]{0,2}") {
+            if let Some(group) = Group::find_in(&name, &text) {
+                let head = format!("{name}:");
+                prop_assert!(text.lines().any(|line| line.starts_with(&head)));
+                prop_assert!(!group.names(""));
+            }
+            let _ = (groups_of(&name, &text), line_of(&text, &name), text.lines().map(fields).count());
+        }
+
+        #[test]
+        fn what_stands_in_the_file_is_found_among_whatever_else(
+            groups in proptest::collection::btree_map(
+                NAME, (any::<u32>(), proptest::collection::btree_set(NAME, 0..4)), 0..6),
+            noise in proptest::collection::vec(NOISE, 6),
+            user in NAME,
+        ) {
+            let mut text = String::new();
+            // The longer of two names that begin alike comes first.
+            for ((name, (gid, members)), noise) in groups.iter().rev().zip(&noise) {
+                let members: Vec<&str> = members.iter().map(String::as_str).collect();
+                text += &format!("{}\n{name}:x:{gid}:{}\n", noise.to_uppercase(), members.join(","));
+            }
+            let mut named = Vec::new();
+            for (name, (gid, members)) in &groups {
+                let found = Group::find_in(name, &text).expect("it stands there");
+                prop_assert_eq!((found.gid, found.members.iter().cloned().collect()), (*gid, members.clone()));
+                named.extend(members.contains(&user).then_some(*gid));
+            }
+            let mut of_user = groups_of(&user, &text);
+            named.sort_unstable();
+            of_user.sort_unstable();
+            prop_assert_eq!(of_user, named);
+        }
     }
 }

@@ -84,16 +84,29 @@ impl NewTask {
     }
 }
 
-/// The words of an error, with the column in place of a line that is always the first.
+/// The most characters of words that quote what somebody wrote.
+const LONGEST: usize = 300;
+
+/// The words of an error, with the column in place of a line that is always the first. They are one line, and not long,
+/// though names that nobody knows stand in them.
 fn words(e: &serde_json::Error) -> String {
     let text = e.to_string();
     let what = text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    format!("{what} (column {})", e.column())
+    let mut said = String::new();
+    for (count, c) in what.chars().enumerate() {
+        if count == LONGEST {
+            said.push('…');
+            break;
+        }
+        if c.is_control() { said.extend(c.escape_default()) } else { said.push(c) }
+    }
+    format!("{said} (column {})", e.column())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn an_object_says_what_a_row_would() {
@@ -152,5 +165,84 @@ mod tests {
             assert!(said.starts_with(words), "{text}: {said}");
         }
         assert!(NewTask::from_json(b"{\"job\":\"\xff\"}").unwrap_err().starts_with("invalid unicode code point"));
+    }
+
+    #[test]
+    fn an_unknown_name_with_a_line_end_in_it_makes_no_second_line() {
+        let said = NewTask::from_json(br#"{"job":"j","para\u000ara\u0000": 0}"#).unwrap_err();
+        assert!(said.starts_with(r"unknown field `para\nra\u{0}`, expected one of") && !said.contains('\n'), "{said}");
+        let endless = format!(r#"{{"job":"j","{}":1}}"#, "ü".repeat(1_000_000));
+        let said = NewTask::from_json(endless.as_bytes()).unwrap_err();
+        assert!(said.contains("üü… (column ") && said.chars().count() < 340, "{} bytes", said.len());
+    }
+
+    /// What a client writes for a task whose param is that text.
+    fn line(task: &NewTask, param: &str) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let param = if task.codec == Codec::Json { param.to_string() } else { quoted(param) };
+        let optional = |n: Option<i64>| n.map_or("null".to_string(), |n| n.to_string());
+        format!(
+            r#"{{"job":{},"param":{param},"codec":"{}","priority":{},"run_at":{},"unique_key":{},"max_attempts":{}}}"#,
+            quoted(&task.job),
+            task.codec,
+            task.priority,
+            optional(task.run_at_ms),
+            task.unique_key.as_ref().map_or("null".to_string(), |key| quoted(key)),
+            optional(task.max_attempts.map(i64::from)),
+        )
+    }
+
+    /// JSON values of every kind, as text with odd blanks.
+    fn any_json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+            any::<i64>().prop_map(|n| n.to_string()),
+            "-?[1-9][0-9]{0,30}(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?",
+            proptest::sample::select(vec!["null", "true", "false", "{}", "[ ]", "-0"]).prop_map(str::to_string),
+        ];
+        leaf.prop_recursive(4, 16, 4, |inner| {
+            let list = proptest::collection::vec(inner.clone(), 0..4).prop_map(|all| format!("[{}]", all.join(" , ")));
+            let map = proptest::collection::vec((any::<String>(), inner), 0..4).prop_map(|all| {
+                let pairs = all.iter().map(|(key, value)| format!("{}\t:{value}", serde_json::Value::from(&**key)));
+                format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+            });
+            prop_oneof![list, map]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_means_is_what_is_read(
+            (job, json, text) in (any::<String>(), any_json(), any::<String>()),
+            codec in proptest::sample::select(vec![Codec::Json, Codec::Form, Codec::Bincode, Codec::Text]),
+            priority in prop_oneof![any::<i64>(), -3_000_000_000..3_000_000_000_i64],
+            run_at_ms in proptest::option::of(prop_oneof![any::<i64>(), 99_999_999_990..100_000_000_010_i64]),
+            unique_key in any::<Option<String>>(),
+            max_attempts in proptest::option::of(0..1_002_u32),
+        ) {
+            let param = if codec == Codec::Json { json } else { text };
+            let bytes = param.clone().into_bytes();
+            let task = NewTask { job, param: bytes, codec, priority, run_at_ms, unique_key, max_attempts };
+            let wanted = task.refusal().map_or(Ok(task.clone()), |words| Err(words.to_string()));
+            let line = line(&task, &param);
+            prop_assert_eq!(NewTask::from_json(line.as_bytes()), wanted, "{}", line);
+            // Nothing that was cut off is a task.
+            for at in 0..line.len().min(200) {
+                prop_assert!(NewTask::from_json(&line.as_bytes()[..at]).is_err());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_a_task_or_refused_in_words(
+            bytes in proptest::collection::vec(any::<u8>(), 0..80),
+            text in "(\\{|\\}|\"(job|param|codec|priority|run_at|unique_key|max_attempts|text|x)\"|[:,0-9\\[\\]]|null|\\PC){0,30}",
+        ) {
+            for bytes in [&bytes, text.as_bytes()] {
+                match NewTask::from_json(bytes) {
+                    Ok(task) => prop_assert!(task.refusal().is_none()),
+                    Err(words) => prop_assert!(!words.is_empty() && !words.contains(char::is_control), "{:?}", words),
+                }
+            }
+        }
     }
 }

@@ -155,16 +155,54 @@ fn tasks_are_listed_newest_first_and_filtered() {
 
 #[test]
 fn what_others_wrote_does_not_steer_the_terminal() {
-    let here = Installation::new("");
-    here.sql()
-        .execute("INSERT INTO queue (job, param) VALUES (?1, ?2)", ["a\u{1b}[2Jb\nc", "\u{7}\u{1b}]0;x"])
-        .unwrap();
+    let here = Installation::new("[[job]]\nname = 'tell'\ncommand = ['./tell']\nmax_attempts = 1\n");
+    here.script("../tell", "cat >&2; exit 1\n");
+    let job = "a\u{1b}[2Jb\nc\u{9b}1m\u{202e}\u{2028}d";
+    let param = "\u{7}\u{1b}]0;x\u{9b}2J\u{202e}\u{85}\n\u{1b}c";
+    let row = "INSERT INTO queue (job, param, unique_key) VALUES (?1, ?2, ?1)";
+    here.sql().execute(row, [job, param]).unwrap();
+    here.sql().execute(row, ["tell", param]).unwrap();
+    here.sql().execute(row, ["fail", param]).unwrap();
     here.run(&["drain"]);
-    for args in [&["tasks"][..], &["task", "1"], &["status"], &["logs"]] {
-        let said = here.run(args).well();
-        assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{args:?}: {said:?}");
+    let steers =
+        |c: char| c.is_control() && c != '\n' || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+    let all = [
+        &["tasks"][..],
+        &["task", "1"],
+        &["task", "2"],
+        &["task", "3"],
+        &["status"],
+        &["logs"],
+        &["history"],
+        &["workers"],
+        &["check"],
+        &["pause", job],
+        &["resume", job],
+        &["wait", "1", "--timeout", "1ms"],
+        &["wait", "2"],
+        &["cancel", "--job", job, "--dry-run"],
+        &["retry", "--job", "tell", "--yes"],
+        &["try", "fail", param],
+    ];
+    for args in all {
+        for format in [&[][..], &["--format", "json"]] {
+            let said = here.run(&[args, format].concat());
+            let text = format!("{}{}", said.out, said.err);
+            assert!(!text.contains(steers), "{args:?}: {text:?}");
+        }
     }
-    assert_eq!(here.json(&["task", "1"])["job"], "a\u{1b}[2Jb\nc");
+    assert_eq!(here.json(&["task", "1"])["job"], job);
+    assert_eq!(here.json(&["task", "1"])["param"], param);
+}
+
+#[test]
+fn what_stands_in_a_file_of_tasks_does_not_steer_the_terminal() {
+    let here = Installation::new("");
+    let lines = "{\"job\":\"j\",\"a\\nerror: b\\u001b[31m\\u202e\":1}\n";
+    let said = here.run_with_input(&["enqueue", "--from", "-"], lines);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains(r"unknown field `a\nerror: b\u{1b}[31m\u{202e}`"), "{}", said.err);
+    assert_eq!(said.err.lines().count(), 2, "{}", said.err);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 use crate::installation::Installation;
 use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 #[track_caller]
 fn wrong(here: &Installation, wanted: &str) {
@@ -107,4 +109,43 @@ fn a_database_that_is_none_is_an_error() {
         said.code == Some(2) && said.out.contains("error: ") && said.out.contains("not an SQLite database"),
         "{said:?}"
     );
+}
+
+#[test]
+fn what_everybody_may_change_of_what_is_run_is_a_note() {
+    let mode = |here: &Installation, path: &str, mode| {
+        fs::set_permissions(here.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let here = Installation::new("[[job]]\nname = 'a'\ncommand = ['bin/prog', 'lib/part.php', '{param}']\n");
+    for file in ["bin/prog", "lib/part.php", "lib/other.php"] {
+        fs::create_dir_all(here.path(file).parent().unwrap()).unwrap();
+        fs::write(here.path(file), "#!/bin/sh\n").unwrap();
+        mode(&here, file, 0o755);
+    }
+    here.script("hello", "");
+    here.run(&["migrate"]).well();
+    let notes = |here: &Installation| -> Vec<String> {
+        let folder = format!("{}/", here.folder().canonicalize().unwrap().display());
+        let said = here.run(&["check"]).well();
+        let notes = said.lines().filter_map(|line| line.strip_prefix("note: everybody may write "));
+        notes.map(|note| note.split(',').next().unwrap().replace(&folder, "")).collect()
+    };
+    assert_eq!(notes(&here), [""; 0], "the folder of scratch folders is everybody's, and keeps what is others'");
+    let all =
+        [("bin", 0o777), ("bin/prog", 0o757), ("lib/part.php", 0o666), ("rowmill.toml", 0o602), ("scripts", 0o733)];
+    for (path, open) in all {
+        mode(&here, path, open);
+        assert_eq!(notes(&here), [path]);
+        assert!(here.run(&["check"]).well().contains("hint: chmod o-w "));
+        mode(&here, path, if here.path(path).is_dir() { 0o755 } else { 0o700 });
+    }
+    mode(&here, "bin", 0o1777);
+    mode(&here, "lib/other.php", 0o777);
+    assert_eq!(notes(&here), [""; 0], "others cannot put a file in its place; and nobody runs the other");
+    // What a link leads to counts.
+    fs::create_dir(here.path("far")).unwrap();
+    fs::rename(here.path("scripts/hello"), here.path("far/hello")).unwrap();
+    std::os::unix::fs::symlink("../far/hello", here.path("scripts/hello")).unwrap();
+    mode(&here, "far", 0o777);
+    assert_eq!(notes(&here), ["far"]);
 }

@@ -179,3 +179,46 @@ fn a_task_that_runs_is_cancelled_and_what_comes_of_it_is_dropped() {
     assert_eq!(here.lines("task=1 job=slow attempt=1 ran, but was cancelled meanwhile"), 1, "{}", here.log());
     assert_eq!(status(&here, "2"), "done");
 }
+
+#[test]
+fn a_name_in_a_filter_is_a_name_whatever_is_in_it() {
+    let here = Installation::new("");
+    let names = [
+        "x' OR '1'='1",
+        "x'; DELETE FROM queue; --",
+        "x\" OR 1=1 --",
+        "%",
+        "_oop",
+        "noop' --",
+        "*",
+        "?1",
+        "') OR status = ('ready",
+        "noop\0",
+        "--yes",
+        "-1",
+    ];
+    here.insert(3, "noop", "");
+    for name in names.iter().filter(|name| !name.contains('\0')) {
+        here.sql().execute("INSERT INTO queue (job, unique_key) VALUES (?1, ?1)", [name]).unwrap();
+    }
+    let bystanders = || here.count("job = 'noop' AND status = 'ready'");
+    for name in names.iter().filter(|name| !name.contains('\0')) {
+        let job = format!("--job={name}");
+        let found = here.json(&["tasks", &job]);
+        assert!(found.as_array().is_some_and(|rows| rows.len() == 1 && rows[0]["job"] == *name), "{name}: {found}");
+        here.run(&["pause", "--", name]).well();
+        here.run(&["resume", "--", name]).well();
+        here.run(&["cancel", &job, "--yes"]).well();
+        assert_eq!(
+            here.sql().query_row("SELECT status FROM task WHERE job = ?1", [name], |r| r.get(0)),
+            Ok("cancelled".to_string())
+        );
+        assert_eq!(bystanders(), 3, "{name}");
+        here.run(&["retry", &job, "--yes"]);
+        here.run(&["release", &job, "--yes"]);
+        let key = format!("--unique={name}");
+        assert_eq!(here.run(&["enqueue", &key, "--codec", "text", "--", name, name]).code, Some(0));
+        assert_eq!(here.json(&["tasks", &job, "--status", "ready"])[0]["unique_key"], *name);
+    }
+    assert_eq!((bystanders(), here.count("1")), (3, 3 + 2 * (i64::try_from(names.len()).unwrap() - 1)));
+}

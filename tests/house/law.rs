@@ -208,7 +208,7 @@ pub(crate) fn jobs(file: &File, lib: &File) -> Vec<String> {
     findings
 }
 
-fn named_in(file: &File) -> Vec<Named> {
+pub(crate) fn named_in(file: &File) -> Vec<Named> {
     tokens::paths(&tokens::without_tests(&tokens::tokens(file)), &tokens::module_of(&file.path))
 }
 

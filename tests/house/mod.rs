@@ -4,6 +4,7 @@
 //! Beside each rule stands a test that plants a violation and sees it found.
 
 pub(crate) mod law;
+pub(crate) mod programs;
 pub(crate) mod reach;
 pub(crate) mod shape;
 pub(crate) mod source;

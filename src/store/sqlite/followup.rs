@@ -170,6 +170,7 @@ fn read(text: &str) -> std::result::Result<Vec<NewTask>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_is_written_down_reads_back_as_it_was() {
@@ -185,5 +186,42 @@ mod tests {
             },
         ];
         assert_eq!(read(&written(&tasks)).unwrap(), tasks);
+    }
+
+    fn any_task() -> impl Strategy<Value = NewTask> {
+        let param =
+            prop_oneof![any::<String>().prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..20)];
+        let codec = proptest::sample::select(vec![Codec::Json, Codec::Form, Codec::Bincode, Codec::Text]);
+        let rest = (any::<Option<i64>>(), any::<Option<String>>(), any::<Option<u32>>());
+        (any::<String>(), param, codec, any::<i64>(), rest).prop_map(
+            |(job, param, codec, priority, (run_at_ms, unique_key, max_attempts))| NewTask {
+                job,
+                param,
+                codec,
+                priority,
+                run_at_ms,
+                unique_key,
+                max_attempts,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_tasks_read_back_as_they_were(tasks in proptest::collection::vec(any_task(), 0..5)) {
+            let text = written(&tasks);
+            prop_assert_eq!(read(&text).unwrap(), tasks);
+            // A text that was cut, wherever, is no other list of tasks.
+            for (at, _) in text.char_indices() {
+                prop_assert!(read(&text[..at]).is_err());
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "([\\[\\]{}:,0-9]|\"(job|text|bytes|codec|json|priority|run_at|x)\"|null|\\PC){0,40}") {
+            if let Err(why) = read(&text) {
+                prop_assert!(!why.is_empty());
+            }
+        }
     }
 }

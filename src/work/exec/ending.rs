@@ -171,6 +171,47 @@ mod tests {
     }
 
     #[test]
+    fn every_exit_and_every_signal_comes_to_what_is_written() {
+        for code in 0..256 {
+            let wanted = match code {
+                0 => Ending::Answered(Outcome::done()),
+                75 => Ending::Answered(Outcome::Retry { reason: "exit code 75: why".into() }),
+                65 => Ending::Answered(Outcome::Reject { reason: "exit code 65: why".into() }),
+                _ => Ending::Failed(Cause::Exit { code, tail: "why".into() }),
+            };
+            assert_eq!(after(code << 8, None, "why", Limits::default(), 0, false), wanted);
+        }
+        for signal in 1..=64 {
+            for dumped_core in [0, 0x80] {
+                let ending = after(signal | dumped_core, None, "why", Limits::default(), 0, false);
+                let Ending::Failed(Cause::Signal { name }) = ending else { panic!("{signal}: {ending:?}") };
+                assert_eq!(signal_number(&name), Some(signal));
+            }
+        }
+        // Whatever else the kernel might say, it is no success.
+        for raw in (1..=0xffff).chain([-1, i32::MIN, i32::MAX]).filter(|raw| *raw & 0xff7f != 0) {
+            let ending = after(raw, None, "why", Limits::default(), 0, false);
+            assert!(!matches!(ending, Ending::Answered(Outcome::Done { .. })), "{raw:#x}: {ending:?}");
+        }
+    }
+
+    #[test]
+    fn a_redacted_program_s_words_go_nowhere() {
+        for raw in (0..=0xffff).filter(|raw| *raw & 0x7f == 0 || *raw <= 0xff) {
+            for memory_bytes in [None, Some(64 << 20)] {
+                let limits = Limits { memory_bytes, ..Limits::default() };
+                let command = Command { limits, redact: true, ..Command::default() };
+                let (status, written) = (Ok(ExitStatus::from_raw(raw)), Written::default());
+                let finished = Finished { status, reason: None, written, cpu_ms: None };
+                let (tail, policy) = ("hush: out of memory".to_string(), Policy::default());
+                let over = Over { finished, tail, kernel_killed: true, command: &command, policy: &policy };
+                let said = format!("{:?}", ending(over));
+                assert!(!said.contains("hush"), "{raw:#x}: {said}");
+            }
+        }
+    }
+
+    #[test]
     fn why_we_ended_it_goes_before_how_it_took_that() {
         for raw in [0, 15, 75 << 8] {
             let after = |reason| after(raw, Some(reason), "out of memory", Limits::default(), 0, true);

@@ -10,7 +10,7 @@ use rustix::fs::{fchown, fstat};
 use rustix::io::{Errno, FdFlags, dup2, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Resource, Rlimit, Signal, Uid, getpid, getppid, set_parent_process_death_signal};
-use rustix::process::{setpriority_process, setrlimit};
+use rustix::process::{setpriority_process, setrlimit, setsid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::ffi::{CString, c_char, c_int};
 use std::io;
@@ -129,7 +129,8 @@ impl From<io::Error> for Halt {
     }
 }
 
-/// Starts `image` with the pipes, folder and process group of `process`, whose own program is never run. Answers the
+/// Starts `image` with the pipes and the folder of `process`, whose own program is never run, in a session and a process
+/// group of its own. Answers the
 /// child, and where its result is read. The error is that of the first step that failed, `execve` included.
 /// `body`, which is close-on-exec here, is inherited by the program alone.
 pub(super) fn launch(
@@ -143,6 +144,9 @@ pub(super) fn launch(
     let foreign = foreign();
     let worker = getpid();
     let become_program = move || {
+        // A group of its own, by which it is signalled; and no terminal, into which a program of another user could put
+        // words for the shell of whoever started the worker there.
+        setsid().map_err(Halt::at(Step::Tie))?;
         terms.take_on(&door)?;
         // After the change of the user, which would undo it.
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(Halt::at(Step::Tie))?;

@@ -158,6 +158,7 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const TOTAL: u64 = 1024 * 1024;
 
@@ -242,5 +243,71 @@ mod tests {
         let (_, tail) = through(&[(true, &vec![0xff; 10_000])]);
         assert!(tail.len() <= TAIL && tail.len() > TAIL - 3, "the bound holds after decoding: {}", tail.len());
         assert_eq!(through(&[(true, b"a\0b")]).1, "a\u{fffd}b");
+    }
+
+    /// Bytes in which line ends, long lines and broken characters are frequent.
+    fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => proptest::collection::vec(any::<u8>(), 0..40),
+            3 => "[a-z\r\n]{0,20}".prop_map(String::into_bytes),
+            2 => proptest::sample::select(vec![b"\r\n".to_vec(), b"\n\n".to_vec(), vec![0xf0, 0x9f], vec![0xe2, 0x82, 0xac]]),
+            1 => (LINE - 6..LINE + 6, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
+            1 => (LINE / 4 - 3..LINE / 4 + 3).prop_map(|len| "\u{1f33e}".repeat(len).into_bytes()),
+        ];
+        proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_is_in_lines_and_however_it_arrives(
+            out in any_bytes(),
+            err in any_bytes(),
+            sizes in proptest::collection::vec(1usize..5_000, 1..20),
+        ) {
+            let (mut chunks, mut left, mut next) = (Vec::new(), [(false, &out[..]), (true, &err[..])], 0);
+            while left.iter().any(|(_, bytes)| !bytes.is_empty()) {
+                let (stderr, bytes) = &mut left[next % 2];
+                let (chunk, rest) = bytes.split_at(sizes[next % sizes.len()].min(bytes.len()));
+                chunks.push((*stderr, chunk));
+                *bytes = rest;
+                next += 1;
+            }
+            let (in_pieces, tail) = through(&chunks);
+            let (at_once, other_tail) = through(&[(false, &out), (true, &err)]);
+            let of = |lines: &[OutputLine], stderr| -> Vec<String> {
+                lines.iter().filter(|line| line.stderr == stderr).map(|line| line.text.clone()).collect()
+            };
+            for (stderr, written) in [(false, &out), (true, &err)] {
+                let lines = of(&in_pieces, stderr);
+                prop_assert_eq!(&lines, &of(&at_once, stderr));
+                // No byte of a line is lost but its end. A byte that is no text is three bytes of its stand-in.
+                let plain = |text: &str| text.replace(['\n', '\r'], "");
+                if let Ok(text) = std::str::from_utf8(written) {
+                    prop_assert_eq!(plain(&lines.concat()), plain(text));
+                }
+                prop_assert!(lines.iter().all(|line| line.len() <= 3 * LINE && !line.contains('\n')));
+            }
+            prop_assert_eq!(&tail, &other_tail);
+            prop_assert!(tail.len() <= TAIL && !tail.contains('\0'));
+        }
+
+        #[test]
+        fn the_bound_holds_whatever_is_written(out in any_bytes(), err in any_bytes(), total in 0u64..9_000) {
+            let mut delivered = 0;
+            let mut dropped = None;
+            let mut output = |line: OutputLine| {
+                match line.text.strip_prefix('(').and_then(|text| text.split_once(" bytes of output above")) {
+                    Some((count, _)) => dropped = count.parse::<u64>().ok(),
+                    None => delivered += String::from_utf8_lossy(line.text.as_bytes()).chars().count() as u64,
+                }
+            };
+            let mut lines = Lines::new(&mut output, Some(total));
+            lines.take(false, &out);
+            lines.take(true, &err);
+            lines.finish();
+            prop_assert!(delivered <= total, "{} of {}", delivered, total);
+            let over = ((out.len() + err.len()) as u64).saturating_sub(total);
+            prop_assert_eq!(dropped.unwrap_or(0), over);
+        }
     }
 }

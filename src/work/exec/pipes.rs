@@ -208,6 +208,7 @@ fn read_chunk(pipe: &mut Option<OwnedFd>, chunk: &mut [u8], mut take: impl FnMut
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn endless() -> Option<OwnedFd> {
         Some(std::fs::File::open("/dev/zero").unwrap().into())
@@ -236,5 +237,28 @@ mod tests {
         assert_eq!(after(&[b"a\0", b"b"]), Ok(Some(b"a\0b".to_vec())));
         assert_eq!(after(&[&full[1..], b"x"]).map(|result| result.map(|bytes| bytes.len())), Ok(Some(RESULT)));
         assert_eq!(after(&[&full[1..], b"xy", b"z"]), Err(RESULT as u64 + 2));
+    }
+
+    proptest! {
+        #[test]
+        fn a_result_is_what_was_written_however_it_arrives(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            filler in prop_oneof![Just(0), RESULT - 300..RESULT + 2],
+            cuts in proptest::collection::vec(1usize..200_000, 1..8),
+        ) {
+            let all = [vec![b'x'; filler], bytes].concat();
+            let (mut written, mut rest, mut turn) = (Written::default(), &all[..], 0);
+            while !rest.is_empty() {
+                let (chunk, behind) = rest.split_at(cuts[turn % cuts.len()].max(rest.len() / 50).min(rest.len()));
+                written.take(chunk);
+                (rest, turn) = (behind, turn + 1);
+            }
+            let wanted = match all.len() {
+                0 => Ok(None),
+                len if len > RESULT => Err(len as u64),
+                _ => Ok(Some(all)),
+            };
+            prop_assert!(written.result() == wanted);
+        }
     }
 }

@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -39,7 +38,7 @@ pub(super) struct Started {
     pub(super) cpu_limited: bool,
 }
 
-/// Starts the program of `command` in a process group of its own.
+/// Starts the program of `command` in a session and a process group of its own.
 pub(super) fn start(
     command: &Command,
     cx: &Context,
@@ -59,7 +58,7 @@ pub(super) fn start(
         env: environment(command, cx, account.as_ref())?,
     };
     let mut process = std::process::Command::new(&path);
-    process.current_dir(&command.cwd).process_group(0);
+    process.current_dir(&command.cwd);
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let launched = launch(&mut process, image, terms, body);
     let (mut child, result) = launched.map_err(|halt| refusal(&halt, command, &path))?;

@@ -103,6 +103,7 @@ impl Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const PASSWD_TEXT: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/var/www:/bin/false\n\
         webby:x:35:35::/:\nodd:x:many:1::/:\nshort:x:1\n";
@@ -153,6 +154,31 @@ mod tests {
         for (euid, egid) in [(33, 8), (1000, 34), (1000, 1000)] {
             let why = web.clone().needed(euid, egid).unwrap_err();
             assert!(why.contains("`web` (uid 33, gid 34)") && why.contains(&format!("uid {euid}")), "{why}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_files_say_nobody_gets_a_number_that_does_not_stand_there(
+            passwd in "((web|root|web |webs|):(x|):([0-9]{1,3}|4294967296|-1|):([0-9]{1,3}|x)(:{0,3}/[a-z:]{0,3})?\n|\\PC{0,9}\n?){0,5}",
+            group in "((web|mail|web |):(x|):([0-9]{1,3}|y|):(web|mail|web,a|,web|)\n|\\PC{0,9}\n?){0,5}",
+            user in "(web|root|web:mail|\\PC{0,6})",
+        ) {
+            let Ok(parsed) = User::parse(&user) else { return Ok(()) };
+            let name = user.split(':').next().unwrap_or_default().to_string();
+            match parsed.find_in(&passwd, &group) {
+                Err(why) => prop_assert!(why.contains('`'), "{}", why),
+                Ok(account) => {
+                    let line = passwd.lines().find(|line| line.split(':').next() == Some(&*name)).expect("its line");
+                    prop_assert_eq!(line.split(':').nth(2).and_then(|uid| uid.parse().ok()), Some(account.uid));
+                    prop_assert!(account.groups.first() == Some(&account.gid));
+                    let of_files = |gid: &u32| {
+                        let digits = |text: &str, at| text.lines().any(|line| line.split(':').nth(at).and_then(|n| n.parse().ok()) == Some(*gid));
+                        digits(&passwd, 3) || digits(&group, 2)
+                    };
+                    prop_assert!(account.groups.iter().all(of_files), "{:?}", account.groups);
+                }
+            }
         }
     }
 }

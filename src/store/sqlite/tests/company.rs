@@ -3,6 +3,8 @@
 //!
 //! Every test has a bystander in the same group, which is to settle untouched by what the others do.
 
+mod values;
+
 use super::*;
 use crate::error::Kind;
 use crate::task::{JobError, Outcome, Policy, Tx};

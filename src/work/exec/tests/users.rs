@@ -41,6 +41,21 @@ fn it_is_that_user_in_every_way() {
 }
 
 #[test]
+fn it_keeps_no_power_and_no_way_back() {
+    if !is_root() {
+        return;
+    }
+    let powers = "grep -E '^Cap(Inh|Prm|Eff|Amb):' /proc/self/status; ulimit -c; cd /root && echo entered";
+    let texts: Vec<String> = run_it(&as_user("nobody", powers), b"").texts().iter().map(ToString::to_string).collect();
+    let capabilities: Vec<&String> = texts.iter().filter(|text| text.starts_with("Cap")).collect();
+    assert!(
+        capabilities.len() == 4 && capabilities.iter().all(|text| text.ends_with("\t0000000000000000")),
+        "{texts:?}"
+    );
+    assert!(!texts.iter().any(|text| text == "entered"), "{texts:?}");
+}
+
+#[test]
 fn it_may_open_its_own_pipes_and_nothing_of_ours() {
     if !is_root() {
         return;
