@@ -94,8 +94,6 @@ fn connect(file: &Path, patience: &Patience) -> Result<Connection> {
     let log = std::fs::metadata(open::beside(file, "-wal")).is_ok_and(|log| log.len() > 0);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log)?;
     conn.set_prepared_statement_cache_capacity(128);
-    // What is sorted goes to a file where it is much: memory stays bounded.
-    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -4096;")?;
     // A file that cannot be read says so here; what comes after are files that can, and are not to be examined.
     let read = conn.query_row("SELECT count(*) FROM sqlite_master", [], |r| r.get::<_, i64>(0));
     read.map_err(|e| match e.sqlite_error_code() {
@@ -106,6 +104,8 @@ fn connect(file: &Path, patience: &Patience) -> Result<Connection> {
         }
         _ => e.into(),
     })?;
+    // What is sorted goes to a file where it is much: memory stays bounded.
+    conn.execute_batch("PRAGMA query_only = ON; PRAGMA temp_store = FILE; PRAGMA cache_size = -4096;")?;
     match open::version_of(&conn).map_err(Error::of_the_call)? {
         Some(open::NEWEST) => Ok(conn),
         Some(older) => Err(Error::usage(format!("the database is of version {older}, older than this program's"))
