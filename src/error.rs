@@ -43,6 +43,12 @@ impl Error {
         Error { kind: Kind::TryAgain, message: message.into(), hint: None }
     }
 
+    /// The same as a mistake of the call: nothing was tried.
+    pub fn of_the_call(mut self) -> Error {
+        self.kind = Kind::Usage;
+        self
+    }
+
     /// Adds what the reader can do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.hint = Some(hint.into());

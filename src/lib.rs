@@ -52,6 +52,10 @@ pub use work::{Context, Job, Registry};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+// What tests of other targets also use names the library as they do.
+#[cfg(test)]
+extern crate self as rowmill;
+
 #[cfg(test)]
 #[path = "../tests/simulation/mod.rs"]
 mod simulation;

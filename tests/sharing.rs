@@ -18,6 +18,7 @@ mod sharing {
     mod members;
     mod modes;
     mod place;
+    mod readers;
     mod root;
     mod strangers;
 }

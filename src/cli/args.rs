@@ -237,6 +237,14 @@ pub(super) enum Command {
         #[command(flatten)]
         format: FormatArgs,
     },
+    /// Examine the data: every law that holds for them, and files, locks and processes around them; writes nothing
+    #[command(
+        after_help = "May be called beside busy workers: each look at the database takes a fraction of a second.\n\
+        Exits with 0 if every law holds (there may be notes), 1 if one is broken, 2 if there is nothing to examine,\n\
+        75 if the database cannot be looked at now.\nExamples:\n  rowmill doctor\n  \
+        rowmill doctor --format json | jq '.laws[] | select(.broken > 0)'"
+    )]
+    Doctor(DoctorArgs),
     /// Print the script by which a shell completes this program's arguments
     #[command(after_help = "Example:\n  rowmill completions bash > ~/.local/share/bash-completion/completions/rowmill")]
     Completions {
@@ -308,6 +316,15 @@ pub(super) struct HistoryArgs {
     /// That many days up to today
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub(super) days: u32,
+    #[command(flatten)]
+    pub(super) format: FormatArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Read the whole database file too, page by page, as fast as the disk goes; the log is not truncated meanwhile
+    #[arg(long)]
+    pub(super) deep: bool,
     #[command(flatten)]
     pub(super) format: FormatArgs,
 }

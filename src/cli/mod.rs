@@ -12,6 +12,7 @@ mod check;
 mod children;
 mod crew;
 mod demo;
+mod doctor;
 mod drain;
 mod enqueue;
 mod enqueue_from;
@@ -135,6 +136,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Try(args) => trial::try_once(&Site::find(&place, register)?, &args),
         Command::Logs(args) => logs::logs(&Site::find(&place, register)?, &args),
         Command::Check { format } => check::check(&place, register, format.format),
+        Command::Doctor(args) => doctor::doctor(&Site::find(&place, register)?, &args),
         Command::Completions { shell } => paper::completions(shell),
         Command::Man { command } => paper::man(command.as_deref()),
         Command::Demo => demo::demo(&place, register),

@@ -68,6 +68,16 @@ pub(super) fn number(n: u64) -> String {
     text
 }
 
+/// A number of bytes, for people: units are powers of 1024.
+pub(super) fn size(bytes: u64) -> String {
+    let units = ["KB", "MB", "GB", "TB"];
+    let Some(last) = (0..units.len()).rev().find(|power| bytes >> (10 * (power + 1)) > 0) else {
+        return format!("{bytes} B");
+    };
+    let unit = 1u64 << (10 * (last + 1));
+    format!("{}.{} {}", bytes / unit, (bytes % unit) * 10 / unit, units[last])
+}
+
 /// A plain table with these heads.
 pub(super) fn table(heads: &[&str]) -> Table {
     let mut table = Table::new();
@@ -147,6 +157,15 @@ mod tests {
     fn numbers_are_grouped_by_thousands() {
         for (n, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(number(n), text);
+        }
+    }
+
+    #[test]
+    fn sizes_have_the_largest_unit_that_fits() {
+        for (bytes, text) in
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KB"), (33_554_432, "32.0 MB"), (u64::MAX, "16777215.9 TB")]
+        {
+            assert_eq!(size(bytes), text);
         }
     }
 

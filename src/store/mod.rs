@@ -6,6 +6,7 @@
 //! means that nothing was changed and that the same call may be made again.
 
 mod answer;
+mod examine;
 mod govern;
 mod hand;
 mod look;
@@ -14,6 +15,9 @@ mod schedules;
 pub mod sqlite;
 
 pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
+pub use examine::{
+    Backlog, Condition, DeadWorker, EXAMPLES, Examine, Examined, Example, Found, Law, Queued, RunFolder, Severity, Step,
+};
 pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Mark, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Waiting, WorkerInfo};

@@ -3,7 +3,7 @@
 //! A hold is a kernel lock and an epoch. Both halves are tested apart: a second holder is refused by the lock, and one
 //! that lost its lock without knowing is refused by the epoch when it settles.
 
-use crate::scene::{FAR_MS, HOME, Scene, done, hold_as, settled, task};
+use crate::scene::{FAR_MS, HOME, PARTITIONS, Scene, done, hold_as, settled, task};
 use rowmill::store::{Settling, Verdict};
 use rowmill::task::{NewTask, Partition};
 
@@ -130,7 +130,8 @@ fn a_key_without_a_row_is_an_orphan_and_is_dropped(s: &mut Scene) {
 }
 
 fn an_empty_partition_has_an_empty_batch(s: &mut Scene) {
-    let hold = hold_as(s.store.as_mut(), Partition { generation: 9, index: 1 }, 0).unwrap();
+    s.store.scale(PARTITIONS + 1).unwrap();
+    let hold = hold_as(s.store.as_mut(), Partition { generation: 2, index: PARTITIONS }, 0).unwrap();
     let batch = s.store.fetch(&hold, 10).unwrap();
     assert_eq!((batch.tasks, batch.orphans), (vec![], vec![]));
 }

@@ -6,6 +6,7 @@
 //! whoever has a lock also writes down in the database on which file: a lock on another one proves nothing until that
 //! process is gone.
 
+use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::share::{self, Want};
 use rustix::fs::{FlockOperation, Mode, OFlags, Stat, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
@@ -145,6 +146,12 @@ pub(crate) fn since_touched(run: &Path, name: &str) -> Option<Duration> {
     let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
     let past = nanos(now.tv_sec, now.tv_nsec) - nanos(file.st_mtime, file.st_mtime_nsec as i64);
     u64::try_from(past).ok().map(Duration::from_nanos)
+}
+
+/// When a lock file was touched, by the clock of then; `None` when there is none.
+pub(crate) fn touched_at(run: &Path, name: &str) -> Option<Millis> {
+    let file = stat(run.join(name)).ok()?;
+    Some(file.st_mtime.saturating_mul(1_000).saturating_add(file.st_mtime_nsec as i64 / 1_000_000))
 }
 
 /// Takes away a file of the run folder that nobody needs any more. One that stays is found and cleared next time.

@@ -14,6 +14,7 @@ mod claim;
 mod company;
 mod count;
 mod enqueue;
+mod examine;
 mod fire;
 mod fold;
 mod followup;
@@ -58,6 +59,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use application::as_application;
+pub use examine::{Examiner, LogReader, Sure, examine, laws, log_readers};
 pub(crate) use lock::open_lock;
 pub use open::{Create, OLDEST_ENGINE};
 pub use sharing::{Files, files, make_shared, share};

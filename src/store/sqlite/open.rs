@@ -25,6 +25,9 @@ pub const OLDEST_ENGINE: i32 = 3_051_003;
 /// Migrations in order; number n stands at index n - 1. The first is the whole contract.
 const MIGRATIONS: [&str; 1] = [include_str!("../../../schema.sql")];
 
+/// The version of the tables that this program makes.
+pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
+
 /// What to do when there is no database at the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Create {
@@ -157,7 +160,7 @@ fn connect(file: &Path) -> Result<Connection> {
 
 fn prepare(store: &mut Sqlite, durability: Durability, create: Create, version: Option<u32>) -> Result<()> {
     let mode: String = store.conn.query_row("PRAGMA journal_mode", [], |r| r.get(0))?;
-    if version != Some(MIGRATIONS.len() as u32) || mode != "wal" {
+    if version != Some(NEWEST) || mode != "wal" {
         // Only now: whoever merely looks must not wait for those who write.
         let _turn = store.gate.take()?;
         if version_of(&store.conn)?.is_none() {
@@ -184,7 +187,7 @@ fn prepare(store: &mut Sqlite, durability: Durability, create: Create, version: 
 }
 
 /// The version of our tables in this file; `None` when it has none.
-fn version_of(conn: &Connection) -> Result<Option<u32>> {
+pub(super) fn version_of(conn: &Connection) -> Result<Option<u32>> {
     let ours = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'rowmill_migration'";
     let there: i64 = conn.query_row(ours, [], |r| r.get(0))?;
     if there == 0 {
@@ -213,7 +216,7 @@ fn version_of(conn: &Connection) -> Result<Option<u32>> {
 }
 
 /// Tables that have our names and are not ours.
-fn refuse_foreign(conn: &Connection) -> Result<()> {
+pub(super) fn refuse_foreign(conn: &Connection) -> Result<()> {
     let names = "SELECT name FROM sqlite_master WHERE name COLLATE NOCASE IN ('queue', 'task', 'event')
                  OR name LIKE 'rowmill\\_%' ESCAPE '\\' ORDER BY name";
     let mut query = conn.prepare(names)?;
@@ -223,6 +226,11 @@ fn refuse_foreign(conn: &Connection) -> Result<()> {
     }
     Err(Error::failed(format!("the database has a `{}` that is not Rowmill's", found.join("` and a `")))
         .hint("it was not touched; rename it, or name another database with --database"))
+}
+
+/// Makes the tables in an empty database.
+pub(super) fn make(conn: &mut Connection) -> Result<()> {
+    migrate(conn, Create::WithPartitions(1))
 }
 
 fn migrate(conn: &mut Connection, create: Create) -> Result<()> {
@@ -261,7 +269,7 @@ fn first(transaction: &Transaction<'_>, create: Create) -> Result<()> {
     Ok(())
 }
 
-fn no_tables() -> Error {
+pub(super) fn no_tables() -> Error {
     Error::usage("the database has no tables of Rowmill's").hint("`rowmill migrate` makes them")
 }
 

@@ -20,6 +20,18 @@ const NETWORK: [(u64, &str); 9] = [
     (0x0BD0_0BD0, "Lustre"),
 ];
 
+/// Types of file systems of this machine's own, for whoever asks.
+const LOCAL: [(u64, &str); 8] = [
+    (0xEF53, "ext4"),
+    (0x9123_683E, "btrfs"),
+    (0x5846_5342, "xfs"),
+    (0x0102_1994, "tmpfs"),
+    (0x794C_7630, "overlayfs"),
+    (0x2FC1_2FC1, "zfs"),
+    (0xF2F5_2010, "f2fs"),
+    (0x6573_5546, "fuse"),
+];
+
 /// Refuses a file that has two names, or that does not lie on a disk of this machine. Looks at the path only: opening the
 /// file by hand could drop SQLite's locks on it.
 pub(super) fn refuse(file: &Path) -> Result<()> {
@@ -43,6 +55,13 @@ pub(super) fn refuse_link(run: &Path) -> Result<()> {
             .hint("the locks of the database lie in it; take away what is there, a symbolic link too")),
         _ => Ok(()),
     }
+}
+
+/// What the file system that a path lies on is called; its number where it is not known here.
+pub(super) fn file_system(path: &Path) -> Result<String> {
+    let kind = rustix::fs::statfs(path)?.f_type.cast_unsigned() & 0xFFFF_FFFF;
+    let known = NETWORK.iter().chain(&LOCAL).find(|(magic, _)| *magic == kind);
+    Ok(known.map_or_else(|| format!("0x{kind:x}"), |(_, name)| (*name).to_string()))
 }
 
 fn network(kind: u64) -> Option<&'static str> {

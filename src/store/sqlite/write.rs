@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The log is truncated when it is longer than this, in bytes.
-const TRUNCATE_AT: u64 = 32 << 20;
+pub(super) const TRUNCATE_AT: u64 = 32 << 20;
 /// After a checkpoint that a reader was in the way of, the next one is tried no sooner than this.
 const BACK_OFF: Duration = Duration::from_millis(20);
 
