@@ -80,9 +80,18 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Whether the machine lacks something (room, descriptors, memory) that it may have again.
+fn passes_by_itself(e: rustix::io::Errno) -> bool {
+    use rustix::io::Errno as E;
+    [E::NOSPC, E::DQUOT, E::MFILE, E::NFILE, E::NOMEM].contains(&e)
+}
+
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
-        Error::failed(e.to_string())
+        match rustix::io::Errno::from_io_error(&e) {
+            Some(errno) if passes_by_itself(errno) => Error::try_again(e.to_string()),
+            _ => Error::failed(e.to_string()),
+        }
     }
 }
 

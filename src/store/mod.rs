@@ -89,6 +89,13 @@ pub trait Store: Look + Operate + Govern + Timetable + Send {
     /// Safe to repeat: it is not to be had twice, because the badge is consumed.
     fn retire(&mut self, badge: Badge) -> Result<()>;
 
+    /// Whether the database is where it was opened. An error of kind `Failed` says that it was deleted, moved or replaced:
+    /// whoever works on it has to end, since nobody else sees what is written. Each write looks by itself. A server's
+    /// database cannot go away like that.
+    fn is_there(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Keeps a worker's place where others look for it: what was deleted or replaced of its locks is taken anew. `hold` is
     /// one that is idle: it is handed back while it still stands; no other may be held meanwhile.
     ///

@@ -120,6 +120,10 @@ impl Bench {
             let span = limit.map_or(span, |(_, limit)| span.min(self.runner.desk.left_of(limit)));
             self.wait(span, stopping.is_none())?;
             store.beat();
+            if let Err(gone) = store.is_there() {
+                self.break_off_before(&gone)?;
+                return Err(gone);
+            }
             if let Err(e) = store.stay(badge, None) {
                 log::warn!("the locks of this worker cannot be looked after: {e}");
             }
@@ -151,6 +155,18 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// Breaks off what runs, because this process is about to end for `why`, and waits until it has let go: its grace at
+    /// most, since a job that does not yield ends with the process.
+    fn break_off_before(&self, why: &Error) -> Result<()> {
+        log::error!("what runs is broken off: {why}");
+        self.runner.desk.break_off();
+        let since = Watch::start();
+        while !self.runner.desk.take().1 && !since.left_of(self.grace).is_zero() {
+            self.wait(STOP_LOOK, false)?;
+        }
+        Ok(())
     }
 
     /// Notes why this process is about to end. Without it, its task is charged for the death of its worker.

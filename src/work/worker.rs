@@ -199,6 +199,7 @@ impl Worker<'_> {
 
     fn step(&mut self) -> Result<Step> {
         self.store.beat();
+        self.store.is_there()?;
         let idle = self.held.take();
         self.held = self.store.stay(&self.badge, idle)?;
         let touched = self.store.promote(self.clock.now_ms(), PROMOTE_ROWS)?;

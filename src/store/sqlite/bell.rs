@@ -8,6 +8,7 @@
 //! What is looked at is `PRAGMA data_version`: it changes exactly when another connection has committed.
 
 use super::lock::Inode;
+use super::presence::Presence;
 use super::{badge, identity, lock, pulse};
 use crate::clock::Watch;
 use crate::error::{Error, Result};
@@ -136,6 +137,7 @@ impl Bell {
         &mut self,
         conn: &Connection,
         run: &Path,
+        presence: &Presence,
         span: Duration,
         stop: BorrowedFd<'_>,
     ) -> Result<Woken> {
@@ -169,6 +171,7 @@ impl Bell {
             if left.is_zero() {
                 return Ok(Woken::TimeOut);
             }
+            presence.check()?;
             if self.is_lost(run) {
                 // The caller comes back to its place.
                 return Ok(Woken::Rung);

@@ -84,8 +84,17 @@ fn insert_row(tx: &Transaction<'_>, task: &NewTask, status: &str) -> Result<Enqu
             let words = text.strip_prefix("CHECK constraint failed: ").unwrap_or(&text);
             Err(Error::usage(format!("the task was refused: {words}")))
         }
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::DiskFull) && has_given_all_ids(tx) => {
+            Err(super::ids_are_used_up())
+        }
         Err(e) => Err(e.into()),
     }
+}
+
+/// Whether the highest id there can be was given: SQLite says then that the disk is full.
+fn has_given_all_ids(tx: &Transaction<'_>) -> bool {
+    let highest = "SELECT seq FROM sqlite_sequence WHERE name = 'queue'";
+    tx.query_row(highest, [], |r| r.get(0)).is_ok_and(|seq: i64| seq == i64::MAX)
 }
 
 /// The unsettled task that has this key.

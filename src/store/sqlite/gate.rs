@@ -20,13 +20,15 @@ use std::sync::atomic::Ordering;
 const ROOM: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// For how long, since an application was last seen to write, in milliseconds.
 const ROOM_FOR_MS: i64 = 1_000;
+/// A log that grows is reported this often, in milliseconds.
+const REPORT_EVERY_MS: i64 = 60_000;
 
 /// The write gate: our writers take turns through it, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Gate {
     path: PathBuf,
     file: OwnedFd,
-    /// The gate's file, mapped: until when room is kept.
+    /// The gate's file, mapped: until when room is kept; when the next report on the log may be made.
     shared: Mapped,
 }
 
@@ -75,6 +77,18 @@ impl Turn<'_> {
     /// Has all our writers keep room for a while: an application was seen to write.
     pub(super) fn keep_room(&self) {
         self.0.shared.words()[0].store(pulse::now_ms() + ROOM_FOR_MS, Ordering::Release);
+    }
+
+    /// Whether this is the one of our writers that reports the log's growth this minute. After another boot, whose clock
+    /// it was, the file may ask for more patience than that: none of it counts.
+    pub(super) fn may_report(&self) -> bool {
+        let (next, now_ms) = (&self.0.shared.words()[1], pulse::now_ms());
+        let wait_ms = next.load(Ordering::Acquire) - now_ms;
+        let may = !(1..=REPORT_EVERY_MS).contains(&wait_ms);
+        if may {
+            next.store(now_ms + REPORT_EVERY_MS, Ordering::Release);
+        }
+        may
     }
 }
 

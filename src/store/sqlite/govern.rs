@@ -1,6 +1,6 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, badge, history, identity, look, pause, plan, prune, schedules};
+use super::{Sqlite, badge, history, identity, ids_are_used_up, look, pause, plan, prune, schedules};
 use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::store::{Claimed, DayCount, Govern, Hand, Hold, Order, Pruned, Released};
@@ -115,7 +115,8 @@ fn scale(tx: &Transaction<'_>, partitions: u32) -> Result<(Generation, bool)> {
         return Ok((current, false));
     }
     let highest = "SELECT seq FROM sqlite_sequence WHERE name = 'queue'";
-    let first_id = tx.query_row(highest, [], |r| r.get::<_, i64>(0)).optional()?.unwrap_or(0) + 1;
+    let highest = tx.query_row(highest, [], |r| r.get::<_, i64>(0)).optional()?.unwrap_or(0);
+    let first_id = highest.checked_add(1).ok_or_else(ids_are_used_up)?;
     if current.first_id.max(1) >= first_id || world::broken("scaled in place") {
         // No row was ever in the newest generation, so that none changes its partition with it.
         let change = "UPDATE rowmill_generation SET partitions = ?2 WHERE generation = ?1";

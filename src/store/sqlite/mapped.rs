@@ -6,9 +6,12 @@
 #![allow(unsafe_code)]
 
 use crate::error::{Error, Result};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicI64;
 
@@ -28,10 +31,11 @@ unsafe impl Sync for Mapped {}
 
 impl Mapped {
     /// Maps a file that is open for reading and writing, making it long enough first: a new one is all zeros. Our files
-    /// are never cut short while somebody maps them.
+    /// are never cut short while somebody maps them. An error of kind `TryAgain` says that the disk is full.
     pub(super) fn new(file: &File) -> Result<Mapped> {
-        if file.metadata()?.len() < LENGTH as u64 {
-            file.set_len(LENGTH as u64)?;
+        let found = file.metadata()?;
+        if found.len() < LENGTH as u64 || found.blocks() == 0 {
+            make_room(file)?;
         }
         // SAFETY: the kernel chooses the address, so no memory of ours is replaced.
         let address = unsafe {
@@ -46,6 +50,20 @@ impl Mapped {
         // SAFETY: the mapping is longer than the words, aligned to a page, and lives as long as `self`; any bytes are
         // valid integers.
         unsafe { self.0.as_ref() }
+    }
+}
+
+/// Gives the file its length, and a place on the disk: where that is full, a store to a page without one would end the
+/// process (SIGBUS).
+fn make_room(file: &File) -> Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, LENGTH as u64) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOSPC | Errno::DQUOT) => {
+            Err(Error::try_again("the disk is full").hint("it goes on when there is room again"))
+        }
+        // A file system that cannot promise room.
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(file.set_len(LENGTH as u64)?),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -34,7 +34,9 @@ mod open;
 mod operate;
 mod past;
 mod pause;
+mod pins;
 mod place;
+mod presence;
 mod prune;
 mod pulse;
 mod relog;
@@ -77,6 +79,7 @@ pub struct Sqlite {
     run: PathBuf,
     gate: gate::Gate,
     wal: write::Wal,
+    presence: presence::Presence,
     bell: bell::Bell,
     guard: guard::Guard,
     durability: Durability,
@@ -108,6 +111,11 @@ fn plan(conn: &Connection) -> Result<Plan> {
     Plan::new(generations).ok_or_else(|| Error::failed("the database does not say how many partitions it has"))
 }
 
+fn ids_are_used_up() -> Error {
+    Error::failed("all ids of this database are used up, so no task can be added")
+        .hint("ids are never given twice: begin a new database when the tasks of this one are done")
+}
+
 /// Puts words on an error of SQLite. Locked, full and unreachable pass by themselves; the rest does not.
 pub(crate) fn explain(e: &rusqlite::Error) -> Error {
     let Some(code) = e.sqlite_error_code() else { return Error::failed(format!("database: {e}")) };
@@ -116,6 +124,10 @@ pub(crate) fn explain(e: &rusqlite::Error) -> Error {
             Error::try_again("the database is locked by another program").hint("it goes on when that one commits")
         }
         ErrorCode::DiskFull => Error::try_again("the disk is full").hint("it goes on when there is room again"),
+        // The index beside the log cannot grow.
+        _ if e.sqlite_error().is_some_and(|e| e.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+            Error::try_again("the disk is full").hint("it goes on when there is room again")
+        }
         ErrorCode::SystemIoFailure => Error::try_again(format!("the disk answers with an error: {e}")),
         ErrorCode::CannotOpen => Error::try_again(format!("the database cannot be opened: {e}"))
             .hint("is its folder there, and may this user write to it?"),
@@ -170,6 +182,10 @@ impl Store for Sqlite {
 
     fn retire(&mut self, badge: Badge) -> Result<()> {
         badge::retire(self, badge)
+    }
+
+    fn is_there(&mut self) -> Result<()> {
+        self.presence.check()
     }
 
     fn stay(&mut self, badge: &Badge, hold: Option<Hold>) -> Result<Option<Hold>> {
@@ -286,7 +302,7 @@ impl Store for Sqlite {
 
     fn sleep(&mut self, span: Duration, stop: BorrowedFd<'_>) -> Result<Woken> {
         let span = self.stubborn.until_next().map_or(span, |until| until.min(span));
-        self.bell.sleep(&self.conn, &self.run, span, stop)
+        self.bell.sleep(&self.conn, &self.run, &self.presence, span, stop)
     }
 
     fn is_lookout(&self) -> bool {

@@ -4,6 +4,7 @@
 //! file has is written in `rowmill_migration` with a checksum. A file of a newer version, and foreign tables with our
 //! names, are refused with words and never touched. Whoever opens a database that is up to date takes no turn at the gate.
 
+use super::presence::Presence;
 use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
 use crate::error::{Error, Result};
 use crate::share;
@@ -64,9 +65,11 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let guard = guard::Guard::over(&mut conn)?;
     let bell = bell::Bell::default();
     let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
-    let mut store = Sqlite { conn, wal, bell, file, run, gate, guard, durability, moved, stubborn };
+    let presence = Presence::default();
+    let mut store = Sqlite { conn, wal, presence, bell, file, run, gate, guard, durability, moved, stubborn };
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
+    store.presence = Presence::of(&store.file);
     Ok(store)
 }
 

@@ -4,13 +4,14 @@
 //! `COMMIT`. Only the engine checkpoints, inside the gate and without waiting for readers: a forced checkpoint that
 //! waits for one open reader was seen to block a writer for five seconds.
 
-use super::{Sqlite, pulse, relog};
+use super::gate::Turn;
+use super::pins::{self, Pinned};
+use super::{Sqlite, open, pulse, relog};
 use crate::clock::{Watch, world};
 use crate::error::Result;
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,21 +19,24 @@ use std::time::Duration;
 pub(super) const TRUNCATE_AT: u64 = 32 << 20;
 /// After a checkpoint that a reader was in the way of, the next one is tried no sooner than this.
 const BACK_OFF: Duration = Duration::from_millis(20);
+/// A log that cannot be shortened is reported when it has become this long, in bytes.
+const REPORT_AT: u64 = 2 * TRUNCATE_AT;
 
 /// Watches the length of the write-ahead log.
 #[derive(Debug)]
 pub(super) struct Wal {
     path: PathBuf,
+    shm: PathBuf,
     held_up: Option<Watch>,
+    pinned: Option<Pinned>,
     /// A sync has failed: what is read in it may not be on the disk, now or ever.
     is_doubtful: bool,
 }
 
 impl Wal {
     pub(super) fn beside(file: &Path) -> Wal {
-        let mut name = OsString::from(file);
-        name.push("-wal");
-        Wal { path: PathBuf::from(name), held_up: None, is_doubtful: false }
+        let (path, shm) = (open::beside(file, "-wal"), open::beside(file, "-shm"));
+        Wal { path, shm, held_up: None, pinned: None, is_doubtful: false }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -40,8 +44,8 @@ impl Wal {
     }
 
     /// Truncates the log when it is too long. A reader in the way puts it off; everything that could be copied back
-    /// is copied even then.
-    fn keep_short(&mut self, conn: &mut Connection) {
+    /// is copied even then; it is reported when the log grows on.
+    fn keep_short(&mut self, conn: &mut Connection, turn: &Turn<'_>) {
         let length = std::fs::metadata(&self.path).map_or(0, |m| m.len());
         if length < TRUNCATE_AT || self.held_up.is_some_and(|since| !since.left_of(BACK_OFF).is_zero()) {
             return;
@@ -50,6 +54,25 @@ impl Wal {
         self.is_doubtful |= relog::sync_failed(&truncated);
         let busy = truncated.unwrap_or(true);
         self.held_up = busy.then(Watch::start);
+        match busy {
+            true => self.report(length, turn),
+            false => self.pinned = None,
+        }
+    }
+
+    /// Says once a minute, for all workers together, whose reading lets the log grow.
+    fn report(&mut self, length: u64, turn: &Turn<'_>) {
+        let pinned = self.pinned.get_or_insert_with(|| Pinned::begin(&self.shm));
+        if let Some((span, readers)) = pinned.look(&self.shm)
+            && length >= REPORT_AT
+            && turn.may_report()
+        {
+            let (who, mib, span_s) = (pins::named(readers), length >> 20, span.as_secs());
+            log::warn!(
+                "the write-ahead log has {mib} MiB and cannot be shortened: {who} has kept a read transaction open for \
+                 {span_s} s or longer"
+            );
+        }
     }
 }
 
@@ -77,6 +100,7 @@ impl Sqlite {
     /// Runs `body` in one write transaction: all of it is committed, or, when it answers an error, none.
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;
+        self.presence.check()?;
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.wal.is_doubtful {
             relog::write_again(&transaction)?;
@@ -92,7 +116,7 @@ impl Sqlite {
         if pulse::met_an_application() {
             turn.keep_room();
         }
-        self.wal.keep_short(&mut self.conn);
+        self.wal.keep_short(&mut self.conn, &turn);
         drop(turn);
         Ok(value)
     }
