@@ -67,6 +67,15 @@ impl Installation {
         Installation { dir, program: program.to_path_buf() }
     }
 
+    /// The same as [`new`](Self::new), in a folder of that one: on the disk where that lies.
+    pub(crate) fn on(disk: &Path, config: &str) -> Installation {
+        let dir = tempfile::Builder::new().prefix("rowmill-e2e-").tempdir_in(disk).unwrap();
+        let installation = Installation { dir, program: PathBuf::from(env!("CARGO_BIN_EXE_rowmill")) };
+        installation.write("rowmill.toml", config);
+        installation.run(&["migrate"]).well();
+        installation
+    }
+
     /// A folder with this configuration, and its database, for a program with jobs of its own.
     pub(crate) fn of(program: &Path, config: &str) -> Installation {
         let installation = Installation::empty_of(program);

@@ -1,5 +1,6 @@
-//! A hundred thousand rows of three priorities and four jobs, inserted by three programs at once while ten workers drain
-//! them: each ends once, runs as often as it says, and is taken when nothing better stands in its partition.
+//! A hundred thousand rows of three priorities and four jobs (or ten times `ROWMILL_CROWD`), inserted by three programs at
+//! once while ten workers drain them: each ends once, runs as often as it says, and is taken when nothing better stands in
+//! its partition.
 //!
 //! What would be found here: a fetch in another order, or one that passes over what has just come; rows that are lost or
 //! doubled between writers and workers that never rest, attempts that are charged and not run or run and not charged,
@@ -13,10 +14,20 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Rows of each of the three programs.
-const PYTHON: u64 = 40_000;
-const SHELL: u64 = 30_000;
-const LINES: u64 = 30_000;
+/// How many parts of the rows each of the three programs brings.
+const PYTHON: u64 = 4;
+const SHELL: u64 = 3;
+const LINES: u64 = 3;
+
+/// How many rows a part is: ten thousand, or what `ROWMILL_CROWD` says.
+fn part() -> u64 {
+    std::env::var_os("ROWMILL_CROWD").map_or(10_000, |text| text.to_string_lossy().parse().expect("a number"))
+}
+
+/// All of them.
+fn all() -> u64 {
+    (PYTHON + SHELL + LINES) * part()
+}
 /// Of so many rows one is a script's, of both scripts in turn. A prime, so that they are in all partitions.
 const SCRIPT_EVERY: u64 = 251;
 
@@ -59,13 +70,13 @@ fn rows(count: u64) -> impl Iterator<Item = (&'static str, u64, u64)> {
 
 fn python(here: &Installation) -> Running {
     let mut python = Command::new("python3");
-    Running::start(python.args(["-c", FROM_PYTHON]).arg(here.path("rowmill.db")).arg(PYTHON.to_string()))
+    Running::start(python.args(["-c", FROM_PYTHON]).arg(here.path("rowmill.db")).arg((PYTHON * part()).to_string()))
 }
 
 /// The shell, which inserts a hundred rows by a statement, each statement a transaction of its own.
 fn shell(here: &Installation) -> Running {
     let mut text = String::from(".timeout 30000\nPRAGMA wal_autocheckpoint = 0;\n");
-    let values: Vec<String> = rows(SHELL)
+    let values: Vec<String> = rows(SHELL * part())
         .map(|(job, n, priority)| format!("('{job}', '{{\"by\":\"shell\",\"n\":{n}}}', {priority})"))
         .collect();
     for some in values.chunks(100) {
@@ -81,7 +92,7 @@ fn lines(here: &Installation) -> Running {
     let line = |(job, n, priority)| {
         format!("{{\"job\":\"{job}\",\"priority\":{priority},\"param\":{{\"by\":\"lines\",\"n\":{n}}}}}\n")
     };
-    here.write("rows.ndjson", &rows(LINES).map(line).collect::<String>());
+    here.write("rows.ndjson", &rows(LINES * part()).map(line).collect::<String>());
     here.start(&["enqueue", "--from", "rows.ndjson"])
 }
 
@@ -128,17 +139,17 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
     here.await_workers(10);
     let mut programs = [python(&here), shell(&here), lines(&here)];
     within(BOUND, "rows to be done", || (here.count("status = 'done'") > 0).then_some(()));
-    assert!(here.count("true") < 100_000, "all was inserted before the first row was done");
+    assert!(here.count("true") < all().cast_signed(), "all was inserted before the first row was done");
     assert!(programs.iter_mut().all(|program| program.code() == Some(0)));
-    within(2 * BOUND, "all rows to be final", || {
+    within(2 * BOUND * u32::try_from(part() / 10_000).unwrap().max(1), "all rows to be final", || {
         pause(Duration::from_millis(100));
-        (here.count("status IN ('done', 'dead')") == 100_000).then_some(())
+        (here.count("status IN ('done', 'dead')") == all().cast_signed()).then_some(())
     });
 
     let never = here.count("job = 'shaky' AND id % 3 = 2");
     let late = here.count("job = 'shaky' AND id % 3 = 1 AND attempt = 2 AND status = 'done'");
     assert!(never > 20 && late > 20, "{never} never succeed, {late} at the second attempt");
-    let wanted = statuses([("dead", never.try_into().unwrap()), ("done", 100_000 - u64::try_from(never).unwrap())]);
+    let wanted = statuses([("dead", never.try_into().unwrap()), ("done", all() - u64::try_from(never).unwrap())]);
     assert_eq!(here.truth(), wanted);
     within(BOUND, "the outcomes to be folded", || (here.queue() == wanted).then_some(()));
     assert_eq!(
@@ -146,13 +157,19 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
         never
     );
     assert_eq!(here.count("job = 'shaky' AND id % 3 = 1 AND attempt <> 2"), 0);
-    assert_eq!(here.count("(job <> 'shaky' OR id % 3 = 0) AND attempt = 1 AND error IS NULL"), 100_000 - twice(&here));
+    assert_eq!(
+        here.count("(job <> 'shaky' OR id % 3 = 0) AND attempt = 1 AND error IS NULL"),
+        all().cast_signed() - twice(&here)
+    );
     assert_eq!(here.count("job = 'echo' AND CAST(result AS TEXT) IS NOT CAST(param AS TEXT)"), 0);
     assert_eq!(runs(&here), charged(&here), "each script ran as often as its attempts say");
     nothing_lost_or_doubled(&here);
     let choices = order::assert_kept(&here);
     assert!(choices > 10_000, "there was a choice only {choices} times: that proves nothing");
-    assert_eq!(lines_by_task(&here, &[" done run_ms=", " dead "]), (1..=100_000).map(|id| (id, 1)).collect());
+    assert_eq!(
+        lines_by_task(&here, &[" done run_ms=", " dead "]),
+        (1..=all().cast_signed()).map(|id| (id, 1)).collect()
+    );
 }
 
 /// How many tasks were run twice.
@@ -167,7 +184,7 @@ fn nothing_lost_or_doubled(here: &Installation) {
     let mut query = conn.prepare(sql).unwrap();
     let mut found = query.query([]).unwrap();
     for (by, count) in [("lines", LINES), ("python", PYTHON), ("shell", SHELL)] {
-        for (job, n, priority) in rows(count) {
+        for (job, n, priority) in rows(count * part()) {
             let row = found.next().unwrap().unwrap();
             let there = (row.get::<_, String>(0), row.get::<_, u64>(1), row.get::<_, String>(2), row.get(3));
             assert_eq!(there, (Ok(by.to_string()), Ok(n), Ok(job.to_string()), Ok(priority)));
