@@ -3,10 +3,12 @@
 //! The tests run it, kill it and look at what is left. Its jobs write into the table `outbox (task, n)`, which whoever uses
 //! it makes first, and into files of the folder that it is started in.
 
+use rowmill::clock::Clock;
 use rowmill::{Backoff, Context, Delivery, Job, JobError, NewTask, Outcome, Policy, Schedule, Tx};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -184,6 +186,71 @@ impl Job for Break {
     }
 }
 
+/// Work that leaves a trace: takes as long as it is told, and brings the company that it is told.
+#[derive(Deserialize)]
+struct Errand {
+    ms: u64,
+    #[serde(default)]
+    effect: bool,
+    #[serde(default)]
+    notes: i64,
+}
+
+impl Errand {
+    /// Begins, shows every few milliseconds that it goes on, and ends.
+    async fn go(&self, cx: &Context) -> Result<(), JobError> {
+        trace(cx, "begin")?;
+        let mut left = self.ms;
+        while left > 0 {
+            let step = left.min(10);
+            tokio::time::sleep(Duration::from_millis(step)).await;
+            left -= step;
+            trace(cx, "beat")?;
+        }
+        trace(cx, "end")
+    }
+}
+
+/// A line in the file `runs`, where those of all runs stand in the order in which they were written: what it is about,
+/// task, attempt, this process, its worker (the same), and the time.
+fn trace(cx: &Context, word: &str) -> Result<(), JobError> {
+    let (task, attempt, pid, now_ms) = (cx.task_id(), cx.attempt(), std::process::id(), Clock::System.now_ms());
+    let line = format!("{word} {task} {attempt} {pid} {pid} {now_ms}\n");
+    Ok(File::options().create(true).append(true).open("runs")?.write_all(line.as_bytes())?)
+}
+
+impl Job for Errand {
+    const NAME: &'static str = "errand";
+
+    fn policy() -> Policy {
+        stubborn()
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        self.go(cx).await?;
+        let task = cx.task_id();
+        let outcome = Outcome::done().then_all((1..=self.notes).map(|n| NewTask::of("note", n.to_string())));
+        Ok(if self.effect { outcome.effect(move |tx| note(tx, task, 0)) } else { outcome })
+    }
+}
+
+/// An errand that is run at most once.
+#[derive(Deserialize)]
+struct Payment(Errand);
+
+impl Job for Payment {
+    const NAME: &'static str = "payment";
+
+    fn policy() -> Policy {
+        Policy { delivery: Delivery::AtMostOnce, timeout_ms: Some(60_000), ..stubborn() }
+    }
+
+    async fn run(self, cx: &Context) -> Result<Outcome, JobError> {
+        self.0.go(cx).await?;
+        Ok(Outcome::done())
+    }
+}
+
 fn main() -> ExitCode {
     rowmill::main(|jobs| {
         jobs.job::<Note>()?;
@@ -195,6 +262,8 @@ fn main() -> ExitCode {
         jobs.job::<Once>()?;
         jobs.job::<Break>()?;
         jobs.schedule(Schedule { param: "\"{date}\"".into(), ..Schedule::new("yearly", "@yearly", "note") })?;
+        jobs.job::<Errand>()?;
+        jobs.job::<Payment>()?;
         Ok(())
     })
 }
