@@ -38,6 +38,7 @@ mod place;
 mod prune;
 mod pulse;
 mod relog;
+mod resident;
 mod schedules;
 mod settle;
 mod sharing;
