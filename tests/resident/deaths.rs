@@ -36,6 +36,9 @@ fn the_cause_is_said_and_nobody_else_is_touched() {
         [(1, Signal::ILL, "SIGILL"), (2, Signal::ABORT, "SIGABRT"), (3, Signal::KILL, "SIGKILL")]
     {
         let victim = workers[&index];
+        // Whoever is killed before it says that it begins never does.
+        let begun = 3 + usize::try_from(index).unwrap();
+        within(BOUND, "all to say that they begin", || (here.lines("worker starts") == begun).then_some(()));
         signal(victim, cause);
         let again =
             within(BOUND, "another one", || Some(here.workers()).filter(|w| w.len() == 4 && w[&index] != victim));
