@@ -127,6 +127,14 @@ CREATE TABLE rowmill_stop (
   by_whom  TEXT NOT NULL         -- user@host
 );
 
+-- While a row is here fewer workers than N are to be there, because the machine is under load: those with the lowest indexes.
+CREATE TABLE rowmill_curb (
+  one      INTEGER PRIMARY KEY CHECK (one = 1),
+  workers  INTEGER NOT NULL CHECK (workers >= 1),
+  since    INTEGER NOT NULL,
+  why      TEXT NOT NULL
+);
+
 -- Jobs whose tasks are parked instead of run, until a person resumes them.
 CREATE TABLE rowmill_pause (
   job      TEXT PRIMARY KEY,

@@ -15,6 +15,7 @@ mod needs;
 
 mod commands {
     mod answers;
+    mod as_cron;
     mod checks;
     mod databases;
     mod enqueues;

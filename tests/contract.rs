@@ -36,6 +36,7 @@ mod contract {
     mod look;
     mod occurrences;
     mod past;
+    mod resident;
     mod schedules;
     mod settle;
     mod ticks;

@@ -8,6 +8,7 @@
 mod cron_daemon;
 mod installation;
 mod needs;
+mod storm;
 
 use cron_daemon::{CronDaemon, NEXT_MINUTE, appears, possible, user};
 use installation::{BOUND, Installation, signal, within};
@@ -156,4 +157,21 @@ fn rows_start_at_once(here: &Installation, count: i64) {
     }
     let took = watch.elapsed();
     assert!(took < Duration::from_millis(400) * u32::try_from(count).unwrap(), "{took:?} for {count} rows");
+}
+
+/// What would be found here: a row that is lost or done twice while workers die between cron's calls.
+#[test]
+fn nothing_is_lost_or_doubled_under_cron() {
+    if !possible() {
+        return;
+    }
+    let here = Installation::new(storm::CONFIG);
+    let program = env!("CARGO_BIN_EXE_rowmill");
+    let [config, said] = ["rowmill.toml", "said"].map(|name| here.path(name).display().to_string());
+    let daemon = CronDaemon::start(&[&format!("* * * * * {program} tick --config {config} >> {said} 2>&1")], &[]);
+    within(NEXT_MINUTE, "cron's first tick", || (here.lines("worker starts") >= 4).then_some(()));
+    let report = storm::Storm::of(storm::seconds()).over(&here);
+    assert_eq!(here.read("said"), "", "a tick prints nothing");
+    println!("under cron: {report}");
+    drop(daemon);
 }

@@ -104,6 +104,17 @@ pub(super) enum Command {
         #[arg(long)]
         wait: bool,
     },
+    /// The resident scheduler: ticks by itself, and replaces a worker that dies at once
+    #[command(
+        after_help = "TERM ends all workers in good order, within their grace, and then this; a second TERM breaks off what runs. HUP reads\n\
+        the configuration anew: a wrong one is logged, and the old one stays. Cron's ticks may go on beside it.\n\
+        Example:\n  rowmill run --config /srv/shop/rowmill.toml"
+    )]
+    Run {
+        /// Keep that many workers instead of one for each partition
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        workers: Option<u32>,
+    },
     /// One worker in the foreground
     Work {
         /// Its index: partition I is its home
@@ -233,7 +244,11 @@ pub(super) enum Command {
         rowmill logs --job report --output -n 100\n  rowmill logs --since 1h --format json | jq .text")]
     Logs(LogsArgs),
     /// Check configuration, schedules, scripts and database; starts nothing
+    #[command(after_help = "Examples:\n  rowmill check\n  rowmill check --as-cron --config /srv/shop/rowmill.toml")]
     Check {
+        /// Also say what would be missing when cron calls `tick`
+        #[arg(long)]
+        as_cron: bool,
         #[command(flatten)]
         format: FormatArgs,
     },

@@ -2,23 +2,28 @@
 
 use super::args::{Format, PlaceArgs};
 use super::site::{Register, Site, env, here};
-use super::{Verdict, access, crew, exposed, print};
+use super::{Verdict, access, as_cron, crew, exposed, print};
 use crate::config::{Problem, problems};
 use crate::error::{Error, Result};
 use crate::store::{Origin, Schedule};
 use crate::work::Registry;
 use serde_json::json;
 
-pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Result<Verdict> {
+pub(super) fn check(place: &PlaceArgs, register: Register, for_cron: bool, format: Format) -> Result<Verdict> {
     let mut own = Registry::new();
     register(&mut own)?;
     let known: Vec<&str> = own.names().collect();
     let found = problems(place.config.as_deref(), &here()?, &env, &known);
     let mut lines: Vec<Finding> = found.iter().map(Finding::from).collect();
     let readable = lines.iter().all(|line| line.remark);
+    let mut crontab = None;
     if let Ok(site) = Site::look(place, register) {
         lines.extend(access::access(&site));
         lines.extend(exposed::exposed(&site));
+        if for_cron {
+            lines.extend(as_cron::findings(place, &site, &known)?);
+            crontab = as_cron::line(place, &site);
+        }
         // What stands in the way of everything is said once.
         if readable && site.group().is_ok() {
             lines.extend(database(&site));
@@ -29,7 +34,11 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
     let text = match format {
         Format::Json => {
             let object = |line: &Finding| json!({ "level": line.level(), "message": line.what, "hint": line.hint });
-            format!("{}\n", json!({ "ok": !wrong, "found": lines.iter().map(object).collect::<Vec<_>>() }))
+            let mut answer = json!({ "ok": !wrong, "found": lines.iter().map(object).collect::<Vec<_>>() });
+            if for_cron {
+                answer["crontab"] = json!(crontab);
+            }
+            format!("{answer}\n")
         }
         Format::Table => {
             let mut text = String::new();
@@ -37,6 +46,7 @@ pub(super) fn check(place: &PlaceArgs, register: Register, format: Format) -> Re
                 text += &format!("{}: {}\n", line.level(), line.what);
                 text += &line.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
             }
+            text += &crontab.map(|line| format!("crontab        {line}\n")).unwrap_or_default();
             if !wrong {
                 text += &summary(&Site::find(place, register)?)?;
             }
@@ -101,6 +111,10 @@ fn database(site: &Site) -> Vec<Finding> {
     if there != here {
         let what = format!("the database has {there} partitions; `workers = {here}` only counts when it is made");
         found.push(Finding { remark: true, what, hint: None });
+    }
+    if site.config.limits.pressure.is_some() && crate::schedule::measure().pressure.is_empty() {
+        let what = "this kernel does not tell its pressure (/proc/pressure), so `max_pressure` limits nothing";
+        found.push(Finding::note(what, "use `max_load`, or a kernel with CONFIG_PSI"));
     }
     found.extend(crew::remark(site, &crew).map(|what| Finding::note(what, crew::RENEW)));
     found

@@ -8,7 +8,7 @@ use super::site::{Site, env};
 use super::{Verdict, print, show, tick};
 use crate::clock::Watch;
 use crate::error::{Error, Result};
-use crate::store::{Hand, Order, Store};
+use crate::store::{Hand, Order, Resident, Store};
 use chrono_tz::Tz;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, pidfd_send_signal};
@@ -17,9 +17,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Workers that were told to stop are gone after this, or something is wrong: twice their grace, and some more.
-const PATIENCE: Duration = Duration::from_secs(50);
+pub(super) const PATIENCE: Duration = Duration::from_secs(50);
 /// A worker that was started has taken its place after this, or it has failed.
-const TAKES_PLACE: Duration = Duration::from_secs(10);
+pub(super) const TAKES_PLACE: Duration = Duration::from_secs(10);
 /// How long to wait at most between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// The same for what takes only milliseconds.
@@ -42,12 +42,19 @@ pub(super) fn stop(site: &Site, now: bool) -> Result<Verdict> {
 }
 
 pub(super) fn start(site: &Site) -> Result<Verdict> {
-    let order = site.existing_store()?.start(site.clock.now_ms())?;
-    let started = site.journal().and_then(|journal| tick::tick_once(site, &journal, None));
-    let text = match order {
+    let mut store = site.existing_store()?;
+    let order = store.start(site.clock.now_ms())?;
+    let by_run = resident_words(store.as_mut(), site.config.timezone)?;
+    drop(store);
+    let started = match by_run {
+        Some(_) => Ok(Vec::new()),
+        None => site.journal().and_then(|journal| tick::tick_once(site, &journal, None)),
+    };
+    let mut text = match order {
         Some(order) => format!("started again; it was {}\n", words(&order, site.config.timezone)),
         None => "it was not stopped; workers that were missing are started\n".to_string(),
     };
+    text += &by_run.map(|run| format!("{run} starts the workers\n")).unwrap_or_default();
     print(&text)?;
     started.map(|_| Verdict::Well).map_err(|e| e.during("the next tick starts the workers, not this command"))
 }
@@ -62,8 +69,11 @@ pub(super) fn restart(site: &Site, workers: Option<u32>) -> Result<Verdict> {
         let index = hand.info.index;
         end_one(&hand)?;
         // One that is beyond N is not needed any more.
-        if index < workers.unwrap_or(store.plan()?.current().partitions) {
-            launch.start(index, &journal)?;
+        if index < expected(store.as_mut(), workers)? {
+            // Under `run` it is started by that, in its environment.
+            if store.resident()?.is_none() {
+                launch.start(index, &journal)?;
+            }
             let watch = Watch::start();
             while !store.is_alive(index)? {
                 if watch.left_of(TAKES_PLACE).is_zero() {
@@ -75,10 +85,25 @@ pub(super) fn restart(site: &Site, workers: Option<u32>) -> Result<Verdict> {
             replaced += 1;
         }
     }
+    let alone = store.resident()?.is_none();
     drop(store);
-    tick::tick_once(site, &journal, workers)?;
+    if alone {
+        tick::tick_once(site, &journal, workers)?;
+    }
     print(&format!("{} replaced\n", if replaced == 1 { "1 worker".into() } else { format!("{replaced} workers") }))?;
     Ok(Verdict::Well)
+}
+
+/// How many workers are to be there.
+fn expected(store: &mut dyn Store, workers: Option<u32>) -> Result<u32> {
+    let wanted = workers.unwrap_or(store.plan()?.current().partitions);
+    Ok(store.curb()?.map_or(wanted, |curb| curb.workers.min(wanted)))
+}
+
+/// The resident scheduler, for a person; `None` when there is none.
+pub(super) fn resident_words(store: &mut dyn Store, zone: Tz) -> Result<Option<String>> {
+    let words = |run: Resident| format!("`run` (pid {}, since {})", run.pid, show::time(run.since, zone));
+    Ok(store.resident()?.map(words))
 }
 
 pub(super) fn workers(site: &Site, format: Format) -> Result<Verdict> {

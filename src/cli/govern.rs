@@ -24,6 +24,8 @@ pub(super) fn scale(site: &Site, partitions: u32) -> Result<Verdict> {
     let mut text = format!("{partitions} partitions instead of {before}, for tasks from {from} on\n");
     if store.workers()?.is_empty() {
         text += "no worker is alive; the next tick or drain starts them\n";
+    } else if let Some(run) = crew::resident_words(store.as_mut(), site.config.timezone)? {
+        text += &format!("{run} starts those that are missing\n");
     } else {
         drop(store);
         // A member of the group that shares the installation may not write the log, and need not.

@@ -8,6 +8,7 @@ mod args;
 mod args_logs;
 mod args_schedules;
 mod args_tasks;
+mod as_cron;
 mod check;
 mod children;
 mod crew;
@@ -24,6 +25,7 @@ mod operate;
 mod paper;
 mod prometheus;
 mod prune;
+mod run;
 mod schedule;
 mod schedules;
 mod setup;
@@ -108,6 +110,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Migrate => setup::migrate(&Site::find(&place, register)?),
         Command::Enqueue(args) => enqueue::enqueue(&Site::find(&place, register)?, &args),
         Command::Tick { workers, wait } => tick::tick(&Site::find(&place, register)?, workers, wait),
+        Command::Run { workers } => run::run(&place, register, workers),
         Command::Work { index, workers, drain, detached } => {
             work::work(&Site::find(&place, register)?, index, workers, drain, detached)
         }
@@ -135,7 +138,7 @@ fn run(cli: Cli, register: Register) -> Result<Verdict> {
         Command::Wait(args) => wait::wait(&Site::find(&place, register)?, &args),
         Command::Try(args) => trial::try_once(&Site::find(&place, register)?, &args),
         Command::Logs(args) => logs::logs(&Site::find(&place, register)?, &args),
-        Command::Check { format } => check::check(&place, register, format.format),
+        Command::Check { as_cron, format } => check::check(&place, register, as_cron, format.format),
         Command::Doctor(args) => doctor::doctor(&Site::find(&place, register)?, &args),
         Command::Completions { shell } => paper::completions(shell),
         Command::Man { command } => paper::man(command.as_deref()),

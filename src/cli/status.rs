@@ -4,7 +4,8 @@ use super::args::StatusFormat;
 use super::site::Site;
 use super::{Verdict, crew, print, prometheus, schedules, show};
 use crate::error::Result;
-use crate::store::{Counts, Hand, Kept, Order, Store, Waiting};
+use crate::schedule::{Limits, Measured, measure, words};
+use crate::store::{Counts, Curb, Hand, Kept, Order, Resident, Store, Waiting};
 use crate::task::Status;
 use serde_json::{Map, Value, json};
 
@@ -18,13 +19,16 @@ pub(super) struct Seen {
     pub(super) oldest_ready: Option<Waiting>,
     pub(super) schedules: Vec<Kept>,
     pub(super) now_ms: i64,
+    pub(super) resident: Option<Resident>,
+    curb: Option<Curb>,
+    measured: Measured,
 }
 
 pub(super) fn status(site: &Site, format: StatusFormat) -> Result<Verdict> {
     let mut store = site.existing_store()?;
     let seen = look(site, store.as_mut())?;
     let text = match format {
-        StatusFormat::Json => format!("{}\n", as_json(&seen)),
+        StatusFormat::Json => format!("{}\n", as_json(&seen, &site.config.limits)),
         StatusFormat::Table => as_table(site, &seen),
         StatusFormat::Prometheus => prometheus::text(&seen, &store.history(i64::MIN)?),
     };
@@ -42,10 +46,13 @@ fn look(site: &Site, store: &mut dyn Store) -> Result<Seen> {
         oldest_ready: store.oldest_ready()?,
         schedules: store.schedules()?,
         now_ms: site.clock.now_ms(),
+        resident: store.resident()?,
+        curb: store.curb()?,
+        measured: measure(),
     })
 }
 
-fn as_json(seen: &Seen) -> Value {
+fn as_json(seen: &Seen, limits: &Limits) -> Value {
     let mut object = Map::new();
     for status in Status::ALL {
         object.insert(status.word().to_string(), json!(seen.counts.total(status)));
@@ -54,6 +61,9 @@ fn as_json(seen: &Seen) -> Value {
     object.insert("workers".to_string(), seen.crew.iter().map(crew::as_json).collect());
     let order = |order: &Order| json!({ "since": order.since, "by": order.by_whom });
     object.insert("stopped".to_string(), json!(seen.stopped.as_ref().map(order)));
+    let resident = seen.resident.map(|run| json!({ "pid": run.pid, "since": run.since }));
+    object.insert("run".to_string(), json!(resident));
+    object.insert("load".to_string(), load_json(seen, limits));
     let pause = |(job, order): &(String, Order)| json!({ "job": job, "since": order.since, "by": order.by_whom });
     object.insert("paused".to_string(), seen.paused.iter().map(pause).collect());
     let job = |of: &std::collections::BTreeMap<Status, u64>| -> Map<String, Value> {
@@ -73,12 +83,44 @@ fn as_json(seen: &Seen) -> Value {
     Value::Object(object)
 }
 
+/// What is measured, its limits, and what was decided by it: `workers` is `null` when all may be there.
+fn load_json(seen: &Seen, limits: &Limits) -> Value {
+    let pressure: Map<String, Value> =
+        seen.measured.pressure.iter().map(|(name, percent)| (name.to_string(), json!(percent))).collect();
+    let curb = seen.curb.as_ref();
+    json!({
+        "load": seen.measured.load, "max_load": limits.load, "pressure": pressure, "max_pressure": limits.pressure,
+        "workers": curb.map(|curb| curb.workers), "since": curb.map(|curb| curb.since), "why": curb.map(|curb| &curb.why),
+    })
+}
+
+/// How many workers the machine bears, and why, in words; nothing where nothing limits them.
+fn load_words(seen: &Seen, limits: &Limits, zone: chrono_tz::Tz) -> Option<String> {
+    let now = words(limits, &seen.measured);
+    match &seen.curb {
+        Some(curb) => {
+            let now = now.map(|now| format!("; now {now}")).unwrap_or_default();
+            let since = show::time(curb.since, zone);
+            Some(format!(
+                "{} of {} workers may be there since {since}: {}{now}",
+                curb.workers, seen.partitions, curb.why
+            ))
+        }
+        None => now.map(|now| format!("{now}: all workers may be there")),
+    }
+}
+
 fn as_table(site: &Site, seen: &Seen) -> String {
     let zone = site.config.timezone;
     let mut text = format!("database    {}\n", site.database.display());
     let alive: Vec<String> = seen.crew.iter().map(|w| format!("{} (pid {})", w.info.index, w.info.pid)).collect();
     let alive = if alive.is_empty() { "none alive".to_string() } else { alive.join(", ") };
     text += &format!("partitions  {}\nworkers     {alive}\n", seen.partitions);
+    if let Some(run) = seen.resident {
+        text += &format!("run         pid {}, since {}\n", run.pid, show::time(run.since, zone));
+    }
+    let load = load_words(seen, &site.config.limits, zone);
+    text += &load.map(|words| format!("load        {words}\n")).unwrap_or_default();
     text += &crew::remark(site, &seen.crew).map(|text| format!("{text}: {}\n", crew::RENEW)).unwrap_or_default();
     if let Some(order) = &seen.stopped {
         text += &format!("{}: `rowmill start` ends that\n", crew::words(order, zone));

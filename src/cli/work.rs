@@ -31,7 +31,8 @@ pub(super) fn work(site: &Site, index: u32, workers: Option<u32>, drain: bool, d
     journal.tagged(&[("worker", &format_args!("{index}/{}", workers.unwrap_or(partitions)))]);
     let mode = if drain { Mode::Drain } else { Mode::Linger(Duration::from_millis(site.config.linger_ms)) };
     let stall = Duration::from_millis(site.config.stall_ms);
-    let options = Options { index, workers, mode, grace: GRACE, stall };
+    let yields = detached && !drain;
+    let options = Options { index, workers, mode, yields, grace: GRACE, stall };
     let summary = run_worker(store.as_mut(), registry, journal, site.clock.clone(), stop, options);
     match summary {
         Ok(Summary::Ended { .. }) => Ok(Verdict::Well),

@@ -66,7 +66,7 @@ fn missing_parts(job: &JobEntry) -> Vec<Problem> {
             }
             false => {
                 let path = job.command.env.get("PATH").map_or("", String::as_str);
-                ("is not in the PATH", format!("write its full path; the PATH here is {path}"))
+                ("is not in the PATH", format!("write its full path, or set `path`; the PATH here is {path}"))
             }
         };
         let wrong = Wrong::new(format!("the program `{program}` of the job `{}` {what}", job.name));
@@ -108,10 +108,12 @@ mod tests {
 
     fn found(text: &str, prepare: impl FnOnce(&Path)) -> Vec<(String, String, bool)> {
         let dir = TempDir::new().unwrap();
+        // On the first line, so that the numbers of the others are easy to see.
+        let text = format!("path = 'bin'\n{text}");
         fs::write(dir.path().join("rowmill.toml"), text).unwrap();
         prepare(dir.path());
         let folder = format!("{}/", dir.path().display());
-        let problems = problems(None, dir.path(), &|name| (name == "PATH").then(|| "bin".to_string()), &["echo"]);
+        let problems = problems(None, dir.path(), &|_| None, &["echo"]);
         let plain = |text: String| text.replace(&folder, "");
         problems.into_iter().map(|p| (plain(p.to_string()), plain(p.hint.unwrap_or_default()), p.remark)).collect()
     }
@@ -145,14 +147,14 @@ mod tests {
         let problems = found(text, |dir| script(&dir.join("bin/prog"), 0o644));
         let wanted = [
             wrong(
-                "rowmill.toml:1:1: the program `prog` of the job `a` is not in the PATH",
-                "write its full path; the PATH here is bin",
+                "rowmill.toml:2:1: the program `prog` of the job `a` is not in the PATH",
+                "write its full path, or set `path`; the PATH here is bin",
             ),
             wrong(
-                "rowmill.toml:5:1: the program `bin/prog` of the job `b` is not an executable file",
+                "rowmill.toml:6:1: the program `bin/prog` of the job `b` is not an executable file",
                 "mend the path, or make the file executable with chmod +x",
             ),
-            wrong("rowmill.toml:5:1: the folder gone of the job `b` is not there", "make it, or mend cwd"),
+            wrong("rowmill.toml:6:1: the folder gone of the job `b` is not there", "make it, or mend cwd"),
         ];
         assert_eq!(problems, wanted);
     }
@@ -165,9 +167,9 @@ mod tests {
         let problems = found(&text, |dir| script(&dir.join("bin/prog"), 0o755));
         let words: Vec<&str> = problems.iter().map(|(what, _, _)| what.as_str()).collect();
         let wanted = [
-            "rowmill.toml:5:1: the job `b` cannot be started: there is no user `no-such-user` in /etc/passwd; make it, or \
+            "rowmill.toml:6:1: the job `b` cannot be started: there is no user `no-such-user` in /etc/passwd; make it, or \
              mend `user`",
-            "rowmill.toml:9:1: the job `c` cannot be started: there is no group `no-such-group` in /etc/group; make it, or \
+            "rowmill.toml:10:1: the job `c` cannot be started: there is no group `no-such-group` in /etc/group; make it, or \
              mend `user`",
         ];
         assert_eq!(words, wanted);
@@ -186,15 +188,15 @@ mod tests {
         let rename = "rename one of them, or make the script not executable";
         let taken = "has the name `echo`, which the program itself registers";
         let wanted = [
-            wrong(&format!("rowmill.toml:1:1: this [[job]] {taken}"), "rename it"),
-            wrong(&format!("rowmill.toml:1:1: {both}echo both have the name `echo`"), rename),
-            wrong(&format!("rowmill.toml:4:1: {both}report both have the name `report`"), rename),
+            wrong(&format!("rowmill.toml:2:1: this [[job]] {taken}"), "rename it"),
+            wrong(&format!("rowmill.toml:2:1: {both}echo both have the name `echo`"), rename),
+            wrong(&format!("rowmill.toml:5:1: {both}report both have the name `report`"), rename),
             wrong(
-                "rowmill.toml:10:7: the schedule `s` asks for the job `reprot`, which nobody has",
+                "rowmill.toml:11:7: the schedule `s` asks for the job `reprot`, which nobody has",
                 "did you mean `report`?",
             ),
             wrong(
-                "rowmill.toml:14:7: the schedule `t` asks for the job `x`, which nobody has",
+                "rowmill.toml:15:7: the schedule `t` asks for the job `x`, which nobody has",
                 "add a [[job]] of that name, or an executable file in scripts",
             ),
             wrong(&format!("scripts/echo: this script {taken}"), "rename it"),
@@ -217,7 +219,7 @@ mod tests {
         let problems = found("worker = 1", |dir| script(&dir.join("scripts/notes.txt"), 0o644));
         let remark = "scripts/notes.txt: this file is not executable, so it is not a job";
         let wanted = [
-            wrong("rowmill.toml:1:1: unknown key `worker` in the file", "did you mean `workers`?"),
+            wrong("rowmill.toml:2:1: unknown key `worker` in the file", "did you mean `workers`?"),
             (remark.to_string(), "make it one with chmod +x".to_string(), true),
         ];
         assert_eq!(problems, wanted);

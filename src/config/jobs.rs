@@ -70,7 +70,8 @@ pub(super) fn entry(section: &Section<'_, '_>, name: String, config: &Config, en
     let policy = policy(section);
     let cwd = section.parsed("cwd", "a path in quotes", |text| path_in(&config.folder, text));
     let argv = argv(section, "command", &config.folder);
-    let env = environment(section, &config.basic_env, env);
+    let pass_env = pass_env(section);
+    let env = environment(section, &config.basic_env, &pass_env, env);
     let user = section.parsed("user", "\"name\" or \"name:group\"", |text| User::parse(text).map_err(Wrong::new));
     let user = user.map(Spanned::into_inner);
     let limits = limits(section);
@@ -78,7 +79,7 @@ pub(super) fn entry(section: &Section<'_, '_>, name: String, config: &Config, en
     let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
     let place = section.page().place(section.at());
     let command = Command { argv: argv?, cwd, env, user, limits, redact };
-    Some(JobEntry { name, command, policy, place })
+    Some(JobEntry { name, command, policy, pass_env, place })
 }
 
 /// Notes that a name was given before, with the line of that.
@@ -188,33 +189,39 @@ pub(super) fn argv(section: &Section<'_, '_>, key: &str, folder: &Path) -> Optio
 fn environment(
     section: &Section<'_, '_>,
     basic_env: &BTreeMap<String, String>,
+    pass_env: &[String],
     env: Lookup<'_>,
 ) -> BTreeMap<String, String> {
     let mut all = basic_env.clone();
     if section.raw("user").is_some() {
         all.retain(|name, _| !["HOME", "USER", "LOGNAME"].contains(&name.as_str()));
     }
-    let is_variable = |name: &str, at: usize| {
-        let fine = !name.is_empty() && !name.contains(['=', '\0']);
-        if !fine {
-            let what = format!("`{}` cannot be the name of a variable", name.escape_debug());
-            section.page().wrong(at, Wrong::new(what).hint("a name is not empty, and contains no `=`"));
-        }
-        fine
-    };
-    for name in section.texts("pass_env").map(Spanned::into_inner).unwrap_or_default() {
-        if is_variable(name.get_ref(), name.span().start)
-            && let Some(value) = env(name.get_ref())
-        {
-            all.insert(name.into_inner(), value);
-        }
-    }
-    for (name, value) in section.pairs("env") {
-        if is_variable(&name, value.span().start) {
-            all.insert(name, value.into_inner());
-        }
-    }
+    all.extend(pass_env.iter().filter_map(|name| Some((name.clone(), env(name)?))));
+    all.extend(pairs(section));
     all
+}
+
+/// The names of the variables that it is to get from Rowmill's own environment.
+fn pass_env(section: &Section<'_, '_>) -> Vec<String> {
+    let names = section.texts("pass_env").map(Spanned::into_inner).unwrap_or_default().into_iter();
+    let fine = names.filter(|name| is_variable(section, name.get_ref(), name.span().start));
+    fine.map(Spanned::into_inner).collect()
+}
+
+/// The variables that `env` of a section gives.
+pub(super) fn pairs(section: &Section<'_, '_>) -> Vec<(String, String)> {
+    let all = section.pairs("env").into_iter();
+    let fine = all.filter(|(name, value)| is_variable(section, name, value.span().start));
+    fine.map(|(name, value)| (name, value.into_inner())).collect()
+}
+
+fn is_variable(section: &Section<'_, '_>, name: &str, at: usize) -> bool {
+    let fine = !name.is_empty() && !name.contains(['=', '\0']);
+    if !fine {
+        let what = format!("`{}` cannot be the name of a variable", name.escape_debug());
+        section.page().wrong(at, Wrong::new(what).hint("a name is not empty, and contains no `=`"));
+    }
+    fine
 }
 
 /// The file that `command` would start, if there is one that may be executed.

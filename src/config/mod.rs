@@ -15,17 +15,18 @@ mod start;
 
 pub use check::problems;
 pub use page::{Place, Problem};
-pub use read::database_path;
+pub use read::{BASIC_ENV, database_path};
 pub use start::{Started, init};
 
 use crate::error::{Error, Result};
 use crate::log::Form;
+use crate::schedule::Limits;
 use crate::share::Group;
 use crate::store::{Durability, Schedule};
 use crate::task::Policy;
 use crate::work::exec::Command;
 use chrono_tz::Tz;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What variable has which value; the program hands in the environment, a test whatever it likes.
@@ -67,12 +68,16 @@ pub struct Config {
     pub stall_ms: u64,
     /// How long final tasks, occurrences and log files are kept, in milliseconds; `None` for ever.
     pub retention_ms: Option<u64>,
+    /// Above which load workers are curbed.
+    pub limits: Limits,
     /// The `[[job]]` entries, in the order of the file, then those that schedules carry; no two have one name.
     pub jobs: Vec<JobEntry>,
     /// The `[[schedule]]` entries, in the order of the file; no two have one name.
     pub schedules: Vec<ScheduleEntry>,
     /// The variables that every executable gets.
     basic_env: BTreeMap<String, String>,
+    /// The names of those that the file itself sets.
+    set_env: BTreeSet<String>,
 }
 
 /// The group that applications and admins share an installation by.
@@ -101,6 +106,8 @@ pub struct JobEntry {
     pub command: Command,
     /// What its failures cost.
     pub policy: Policy,
+    /// The variables that it is to get from the environment of whoever starts its worker.
+    pub pass_env: Vec<String>,
     /// Where it comes from: a line of the file, or a script.
     pub place: Place,
 }
@@ -128,6 +135,11 @@ impl Config {
             Some(first) => Err(first.into()),
             None => Ok(config),
         }
+    }
+
+    /// Whether `env` gives jobs this variable, so that it is the same whoever starts the workers.
+    pub fn sets(&self, name: &str) -> bool {
+        self.set_env.contains(name)
     }
 
     /// The jobs of the scripts folder, sorted by name: every executable file in it that is not hidden. A folder that is

@@ -8,9 +8,10 @@ use super::section::Section;
 use super::{Config, FILE_NAME, GroupEntry, Lookup, cannot_read, jobs, schedules};
 use crate::error::{Error, Result};
 use crate::log::Form;
+use crate::schedule::Limits;
 use crate::store::Durability;
 use crate::task::parse_span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
 use std::path::{self, Path, PathBuf};
 use toml::Spanned;
@@ -28,6 +29,10 @@ pub(super) const KEYS: &[&str] = &[
     "linger",
     "stall",
     "retention",
+    "path",
+    "env",
+    "max_load",
+    "max_pressure",
     "job",
     "schedule",
 ];
@@ -36,9 +41,11 @@ pub(super) const KEYS: &[&str] = &[
 const LARGEST_BYTES: u64 = 4 << 20;
 
 /// What an executable gets of the environment without being asked for.
-const BASIC_ENV: [&str; 8] = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
+pub const BASIC_ENV: [&str; 7] = ["HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"];
 
-const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Where programs are looked for unless `path` says it: never in the PATH of whoever starts workers, since cron's, a shell's and
+/// systemd's differ.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The configuration as far as it could be read, and everything that is wrong with the file.
 pub(super) fn read(explicit: Option<&Path>, folder: &Path, env: Lookup<'_>) -> Result<(Config, Vec<Problem>)> {
@@ -81,7 +88,7 @@ fn bytes_of(file: &Path) -> std::io::Result<Vec<u8>> {
 fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
     let found = BASIC_ENV.iter().filter_map(|name| Some(((*name).to_string(), env(name).filter(|v| !v.is_empty())?)));
     let mut basic_env: BTreeMap<String, String> = found.collect();
-    basic_env.entry("PATH".to_string()).or_insert_with(|| DEFAULT_PATH.to_string());
+    basic_env.insert("PATH".to_string(), DEFAULT_PATH.to_string());
     Config {
         database: folder.join("rowmill.db"),
         workers: 4,
@@ -95,9 +102,11 @@ fn defaults(folder: PathBuf, file: Option<PathBuf>, env: Lookup<'_>) -> Config {
         linger_ms: 90_000,
         stall_ms: 30_000,
         retention_ms: Some(30 * 86_400_000),
+        limits: Limits::default(),
         jobs: Vec::new(),
         schedules: Vec::new(),
         basic_env,
+        set_env: BTreeSet::new(),
         file,
         folder,
     }
@@ -146,10 +155,40 @@ fn fill(config: &mut Config, top: &Section<'_, '_>, env: Lookup<'_>) {
             _ => parse_span(text).map(Some).map_err(|why| Wrong::new(why).hint("\"forever\" keeps everything")),
         });
     config.retention_ms = retention.map_or(config.retention_ms, Spanned::into_inner);
+    config.limits = limits(top);
+    if let Some(path) = top.parsed("path", "folders in quotes, with `:` between them", |text| search_in(&folder, text))
+    {
+        config.basic_env.insert("PATH".to_string(), path.into_inner());
+    }
+    let set = jobs::pairs(top);
+    config.set_env = set.iter().map(|(name, _)| name.clone()).collect();
+    config.basic_env.extend(set);
     config.jobs = jobs::read(top, config, env);
     let (schedules, own_jobs) = schedules::read(top, config, env);
     config.schedules = schedules;
     config.jobs.extend(own_jobs);
+}
+
+/// Above which load and pressure workers are curbed.
+fn limits(top: &Section<'_, '_>) -> Limits {
+    let percent = "a share in quotes, such as \"50%\"";
+    let pressure = top.parsed("max_pressure", percent, |text| {
+        let number = text.strip_suffix('%').and_then(|number| number.trim_end().parse::<f64>().ok());
+        number.filter(|percent| *percent > 0.0 && *percent <= 100.0).ok_or_else(|| {
+            let wrong = Wrong::new(format!("`max_pressure` must be {percent}, not `{}`", text.escape_debug()));
+            wrong.hint("of a minute, in which something waited for processor, memory or disk")
+        })
+    });
+    Limits { load: top.fraction("max_load", 0.01), pressure: pressure.map(Spanned::into_inner) }
+}
+
+/// The folders of a search path, each absolute; relative ones are relative to `folder`.
+fn search_in(folder: &Path, text: &str) -> std::result::Result<String, Wrong> {
+    let parts: Vec<String> = text.split(':').map(|part| folder.join(part).display().to_string()).collect();
+    match text.split(':').any(str::is_empty) {
+        true => Err(Wrong::new("`path` has an empty folder in it").hint("write the folders with one `:` between two")),
+        false => Ok(parts.join(":")),
+    }
 }
 
 fn workers(top: &Section<'_, '_>) -> Option<u32> {

@@ -44,7 +44,8 @@ pub(super) fn find(config: &Config) -> Result<(Vec<JobEntry>, Vec<Problem>)> {
             env: config.basic_env.clone(),
             ..Command::default()
         };
-        scripts.push(JobEntry { name: file_name, command, policy: jobs::default_policy(), place });
+        let (policy, pass_env) = (jobs::default_policy(), Vec::new());
+        scripts.push(JobEntry { name: file_name, command, policy, pass_env, place });
     }
     scripts.sort_by(|a, b| a.name.cmp(&b.name));
     remarks.sort_by(|a, b| a.place.file.cmp(&b.place.file));

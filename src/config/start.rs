@@ -119,6 +119,12 @@ mod tests {
         let jobs = std::mem::take(&mut config.jobs);
         let schedules = std::mem::take(&mut config.schedules);
         config.file = None;
+        let limits = std::mem::take(&mut config.limits);
+        assert_eq!(
+            (limits.load, limits.pressure),
+            (Some(8.0), Some(50.0)),
+            "examples, as there is no limit by default"
+        );
         assert_eq!(config.group.take().map(|group| group.name).as_deref(), Some("www-data"));
         assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
         let [short, long, own] = &jobs[..] else { panic!("{jobs:?}") };

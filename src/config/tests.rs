@@ -37,6 +37,10 @@ log_level = "debug"
 scripts_dir = "bin"
 linger = "2m"
 retention = "forever"
+path = "bin:/opt/bin"
+env = { TZ = "UTC", LANG = "fr" }
+max_load = 12.5
+max_pressure = "40%"
 
 [[job]]
 name = "mail"
@@ -81,7 +85,7 @@ param = "plain"
 fn every_key_is_read() {
     let dir = written(FULL);
     let env = |name: &str| match name {
-        "PATH" => Some("/opt/bin".to_string()),
+        "PATH" => Some("/somebody/s".to_string()),
         "LANG" => Some("de_DE.UTF-8".to_string()),
         "HOME" => Some("/root".to_string()),
         "USER" => Some(String::new()),
@@ -99,11 +103,16 @@ fn every_key_is_read() {
     assert_eq!(config.scripts_dir, dir.path().join("bin"));
 
     let [mail, tool] = &config.jobs[..] else { panic!("{:?}", config.jobs) };
-    assert_eq!((mail.name.as_str(), mail.place.to_string().as_str()), ("mail", "rowmill.toml:12:1"));
+    assert_eq!((mail.name.as_str(), mail.place.to_string().as_str()), ("mail", "rowmill.toml:16:1"));
     assert_eq!(mail.command.argv, ["php", "jobs/mail.php", "{param}"]);
     assert_eq!(mail.command.cwd, dir.path().join("jobs"));
     let env: Vec<(&str, &str)> = mail.command.env.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    assert_eq!(env, [("LANG", "C"), ("MODE", "fast"), ("PATH", "/opt/bin"), ("SMTP_HOST", "mx")]);
+    let path = dir.path().join("bin").display().to_string();
+    let path = format!("{path}:/opt/bin");
+    let wanted = [("LANG", "C"), ("MODE", "fast"), ("PATH", path.as_str()), ("SMTP_HOST", "mx"), ("TZ", "UTC")];
+    assert_eq!(env, wanted);
+    assert_eq!((mail.pass_env.join(" ").as_str(), tool.pass_env.len()), ("SMTP_HOST NOT_SET", 0));
+    assert_eq!((config.limits.load, config.limits.pressure), (Some(12.5), Some(40.0)));
     let home = |job: &JobEntry| job.command.env.get("HOME").cloned();
     assert_eq!((home(mail), home(tool)), (None, Some("/root".to_string())), "whoever is another user has another home");
     let backoff = crate::task::Backoff { first_ms: 1_000, factor: 3.0, max_ms: 60_000 };
@@ -157,7 +166,10 @@ fn what_an_entry_leaves_out_has_defaults() {
     let policy = Policy { timeout_ms: Some(3_600_000), ..Policy::default() };
     assert_eq!(config.jobs[0].policy, policy);
     let env: Vec<_> = config.jobs[0].command.env.iter().collect();
-    assert_eq!(env, [(&"PATH".to_string(), &"/usr/local/bin:/usr/bin:/bin".to_string())]);
+    assert_eq!(
+        env,
+        [(&"PATH".to_string(), &"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_string())]
+    );
     let default = Schedule { origin: Origin::File, ..Schedule::new("s", "@daily", "a") };
     assert_eq!((&config.schedules[0].schedule, &config.schedules[0].only_if), (&default, &None));
 }

@@ -32,6 +32,10 @@ impl Launch {
         let mut command = Command::new(&self.program);
         command.args(&self.before).arg("work").arg("--index").arg(index.to_string()).args(&self.after);
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(output).stderr(errors);
+        // What speaks to systemd is for the resident scheduler alone.
+        for name in ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"] {
+            command.env_remove(name);
+        }
         if !self.detached {
             // The leader of a group cannot leave its session.
             command.process_group(0);

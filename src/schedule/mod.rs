@@ -5,14 +5,22 @@
 //! no harm: the second finds the scheduler's lock taken and leaves. The scheduler never runs a task and never waits for
 //! one; it reaches workers by starting a process. Commands of `only_if` are no tasks: they are asked last, each for a
 //! short while.
+//!
+//! A resident scheduler makes the same pass. `heart` and `supervise` are its parts: when it looks up, and whom it watches.
 
 mod calendar;
+mod heart;
 mod judge;
 mod launch;
+mod load;
+mod supervise;
 mod sweep;
 mod tick;
 
 pub use calendar::{Answer, Calendar, Enqueued, begins, task_now, timing};
+pub use heart::{Heart, Pulse};
 pub use launch::Launch;
+pub use load::{Limits, Measured, decide, measure, words};
+pub use supervise::{Ended, Wards};
 pub use sweep::{Removed, prune, sweep};
 pub use tick::{Ticked, recover, tick};

@@ -3,7 +3,7 @@
 //!
 //! What they write is small, and stays until a person takes it back; whoever works reads it at its next look.
 
-use super::{Hold, WorkerInfo};
+use super::{Hold, Lock, WorkerInfo};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::task::{Generation, Partition, Right, Status};
@@ -82,8 +82,45 @@ pub trait Govern {
     /// Safe to repeat: yes, because what is deleted is gone; a schedule never goes back to a time before its last one.
     fn prune_occurrences(&mut self, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<usize>;
 
+    /// Curbs the number of workers from now on, or lets all of them be there. Those that are too many read it at their next
+    /// look, finish what they have in hand, and end.
+    ///
+    /// Safe to repeat: yes, because the curb is replaced.
+    fn set_curb(&mut self, curb: Option<&Curb>) -> Result<()>;
+
+    /// The curb, if there is one. A read of one row.
+    fn curb(&mut self) -> Result<Option<Curb>>;
+
+    /// Takes the place of the resident scheduler of this host: `None` when a living process has it.
+    ///
+    /// Safe to repeat: yes, because the place is given back when the lock is dropped.
+    fn reside(&mut self, now_ms: Millis) -> Result<Option<Lock>>;
+
+    /// The process of the resident scheduler, and since when it is there; `None` when there is none.
+    fn resident(&mut self) -> Result<Option<Resident>>;
+
     /// The living workers of this host, by index, each with its process and with the task that it has claimed.
     fn crew(&mut self) -> Result<Vec<Hand>>;
+}
+
+/// Fewer workers than there are to be, because the machine is under load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Curb {
+    /// How many may be there: those with the lowest indexes. At least 1.
+    pub workers: u32,
+    /// When that was decided, in UTC milliseconds.
+    pub since: Millis,
+    /// Why: what was measured, and its limit.
+    pub why: String,
+}
+
+/// The resident scheduler of this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resident {
+    /// Its process; 0 while it is just writing that down.
+    pub pid: i32,
+    /// Since when it is there, in UTC milliseconds.
+    pub since: Millis,
 }
 
 /// Something that a person has ordered.

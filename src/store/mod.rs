@@ -18,7 +18,7 @@ pub use answer::{Claiming, Ended, Enqueued, Settled, Settling, Verdict, Woken};
 pub use examine::{
     Backlog, Condition, DeadWorker, EXAMPLES, Examine, Examined, Example, Found, Law, Queued, RunFolder, Severity, Step,
 };
-pub use govern::{Claimed, DayCount, Govern, Hand, Order, Pruned, Released};
+pub use govern::{Claimed, Curb, DayCount, Govern, Hand, Order, Pruned, Released, Resident};
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Mark, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Waiting, WorkerInfo};
 pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};

@@ -22,6 +22,8 @@ pub struct Options {
     pub workers: Option<u32>,
     /// When it ends.
     pub mode: Mode,
+    /// Whether it also ends when workers are curbed and it is one too many.
+    pub yields: bool,
     /// How long running tasks have to finish when it is told to stop.
     pub grace: Duration,
     /// How long another worker may be without progress before this one kills it.

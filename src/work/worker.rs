@@ -33,6 +33,8 @@ const SPREAD_AFTER: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// While others hold what is ready, it is looked again this soon.
 const OTHERS_LOOK: Duration = Duration::from_secs(1);
+/// Under a resident scheduler a worker looks at most this often whether that still lives.
+const RESIDENT_LOOK: Duration = Duration::from_secs(1);
 /// A home that always has work leaves a turn to partitions that nobody holds after this.
 const HOME_TURN: Duration = Duration::from_secs(1);
 /// A lookout that is busy for longer than this passes the post on.
@@ -59,6 +61,8 @@ struct Worker<'a> {
     taken_last: Option<Partition>,
     /// When it was last looked whether follow-ups wait.
     looked: Watch,
+    /// It is one too many, because the machine is under load.
+    leaves: bool,
 }
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
@@ -96,6 +100,7 @@ pub fn work(
         home_since: None,
         taken_last: None,
         looked: Watch::start(),
+        leaves: false,
     };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.make_known(&known)?;
@@ -136,7 +141,7 @@ impl Worker<'_> {
     fn run(&mut self) -> Result<Option<Summary>> {
         let mut idle = Watch::start();
         self.patiently(Worker::follow)?;
-        while self.bench.stop.level() == Level::GoOn {
+        while self.bench.stop.level() == Level::GoOn && !self.leaves {
             let step = self.patiently(Worker::step)?;
             match step {
                 Some(Step::Worked) => idle = Watch::start(),
@@ -169,10 +174,14 @@ impl Worker<'_> {
     }
 
     /// How long to stay: for `linger` after the last work and after the last tick, so that workers whom cron keeps
-    /// asking for are there all the time.
+    /// asking for are there all the time; and as long as a resident scheduler lives.
     fn left_of(&mut self, linger: Duration, idle: Watch) -> Result<Duration> {
         let since_tick = self.store.since_tick()?.unwrap_or(linger);
-        Ok(idle.left_of(linger).max(linger.saturating_sub(since_tick)))
+        let left = idle.left_of(linger).max(linger.saturating_sub(since_tick));
+        if left.is_zero() && self.store.resident()?.is_some() {
+            return Ok(linger.max(RESIDENT_LOOK));
+        }
+        Ok(left)
     }
 
     /// Does something that may fail for a while: `None` when it did, after a pause.
@@ -221,7 +230,7 @@ impl Worker<'_> {
             return Ok(step);
         }
         self.follow()?;
-        if self.bench.stop.level() != Level::GoOn {
+        if self.bench.stop.level() != Level::GoOn || self.leaves {
             return Ok(Step::Worked);
         }
         let (waiting, away) = self.waiting()?;
@@ -250,7 +259,8 @@ impl Worker<'_> {
         Ok(Step::OthersWork)
     }
 
-    /// Takes note of an N that has changed, and of an order to stop, which counts even where no signal can be sent.
+    /// Takes note of an N that has changed, of a curb, and of an order to stop, which counts even where no signal can be
+    /// sent.
     fn follow(&mut self) -> Result<()> {
         self.bench.tools.journal.turn();
         if let Some(order) = self.store.stopped()?
@@ -258,6 +268,13 @@ impl Worker<'_> {
         {
             log::info!("{} has ordered to stop", order.by_whom);
             self.bench.stop.request();
+        }
+        if self.options.yields
+            && !self.leaves
+            && let Some(curb) = self.store.curb()?.filter(|curb| curb.workers <= self.options.index)
+        {
+            log::info!("this worker leaves: only {} are to be there now ({})", curb.workers, curb.why);
+            self.leaves = true;
         }
         let plan = self.store.plan()?;
         if self.homes.follow(&plan) {

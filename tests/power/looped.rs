@@ -145,7 +145,7 @@ fn drain(folder: &Path) -> rowmill::Result<Summary> {
     let settings = Settings { dir, zone, level, form, to_stderr: false };
     let journal = Journal::open(settings, Clock::System)?;
     let (grace, stall) = (Duration::from_secs(60), Duration::from_secs(3_600));
-    let options = Options { index: 0, workers: None, mode: Mode::Drain, grace, stall };
+    let options = Options { index: 0, workers: None, mode: Mode::Drain, yields: false, grace, stall };
     work(&mut store, registry(), journal, Clock::System, Stop::new()?, options)
 }
 

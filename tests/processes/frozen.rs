@@ -31,3 +31,22 @@ fn a_worker_with_a_long_task_or_none_is_left_alone() {
     assert_eq!(here.workers(), before);
     assert_eq!(here.count("attempt = 1"), 1);
 }
+
+#[test]
+fn one_that_is_stopped_while_it_waits_for_the_write_gate_is_found_too() {
+    let here = Installation::new("workers = 2\nstall = \"1s\"\n");
+    here.run(&["tick"]).well();
+    here.await_workers(2);
+    let gate = std::fs::File::open(here.path("rowmill.db-run/gate")).unwrap();
+    gate.lock().unwrap();
+    here.insert(20, "noop", "");
+    // The second word of a pulse says where a worker is: 1 is the queue.
+    let waits = || std::fs::read(here.path("rowmill.db-run/pulse-1")).unwrap().get(8..16) == Some(&1i64.to_ne_bytes());
+    within(BOUND, "it to wait for the gate", || waits().then_some(()));
+    let stopped = here.workers()[&1];
+    signal(stopped, Signal::STOP);
+    drop(gate);
+    within(BOUND, "the stopped one to be killed", || (!alive(stopped)).then_some(()));
+    within(BOUND, "all rows to be done", || (here.done() == 20).then_some(()));
+    assert_eq!(here.lines("made no progress for"), 1);
+}

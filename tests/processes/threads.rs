@@ -113,7 +113,8 @@ fn start(here: &Installation, index: u32, workers: u32, grace: Duration) -> Work
     registry.job::<Hold>().unwrap();
     registry.job::<Fragile>().unwrap();
     registry.job::<Quick>().unwrap();
-    let options = Options { index, workers: Some(workers), mode: Mode::Linger(BOUND), grace, stall: BOUND };
+    let options =
+        Options { index, workers: Some(workers), mode: Mode::Linger(BOUND), yields: false, grace, stall: BOUND };
     let told = stop.clone();
     let body = move || work(&mut store, Arc::new(registry), journal, clock, told, options);
     Worker { stop, thread: Some(std::thread::spawn(body)) }

@@ -264,6 +264,7 @@ fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database:
             index,
             workers: None,
             mode: Mode::Linger(Duration::from_millis(1_500)),
+            yields: false,
             grace: Duration::from_millis(500),
             stall: Duration::from_secs(30),
         };

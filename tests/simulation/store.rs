@@ -206,6 +206,10 @@ impl Govern for SeamStore {
         fn prune(&mut self, after: i64, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<Pruned>;
         fn sweep(&mut self, cutoff_ms: Millis, now_ms: Millis, limit: usize) -> Result<Option<Pruned>>;
         fn prune_occurrences(&mut self, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<usize>;
+        fn set_curb(&mut self, curb: Option<&Curb>) -> Result<()>;
+        fn curb(&mut self) -> Result<Option<Curb>>;
+        fn reside(&mut self, now_ms: Millis) -> Result<Option<Lock>>;
+        fn resident(&mut self) -> Result<Option<Resident>>;
         fn crew(&mut self) -> Result<Vec<Hand>>;
     }
 }

@@ -67,7 +67,8 @@ impl Meant {
             ("prog", self.arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice())
         );
         let mut env = self.env.clone();
-        env.entry("PATH".into()).or_insert_with(|| "/usr/local/bin:/usr/bin:/bin".into());
+        env.entry("PATH".into())
+            .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         assert_eq!(job.command.env, env);
         assert_eq!((job.policy.timeout_ms, job.policy.max_attempts), (Some(self.timeout_s * 1_000), self.max_attempts));
         assert_eq!(job.policy.backoff, Backoff { first_ms: 1_000, factor: self.factor, max_ms: 604_800_000 });

@@ -1,9 +1,9 @@
 //! Steering: small tables that a person changes and workers read.
 
-use super::{Sqlite, badge, history, identity, ids_are_used_up, look, pause, plan, prune, schedules};
+use super::{Sqlite, badge, history, identity, ids_are_used_up, look, pause, plan, prune, resident, schedules};
 use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
-use crate::store::{Claimed, DayCount, Govern, Hand, Hold, Order, Pruned, Released};
+use crate::store::{Claimed, Curb, DayCount, Govern, Hand, Hold, Lock, Order, Pruned, Released, Resident};
 use crate::task::{Generation, Right};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -70,6 +70,22 @@ impl Govern for Sqlite {
 
     fn prune_occurrences(&mut self, cutoff_ms: Millis, limit: usize, dry: bool) -> Result<usize> {
         prune::occurrences(self, cutoff_ms, limit, dry)
+    }
+
+    fn set_curb(&mut self, curb: Option<&Curb>) -> Result<()> {
+        resident::set_curb(self, curb)
+    }
+
+    fn curb(&mut self) -> Result<Option<Curb>> {
+        resident::curb(&self.conn)
+    }
+
+    fn reside(&mut self, now_ms: Millis) -> Result<Option<Lock>> {
+        resident::reside(self, now_ms)
+    }
+
+    fn resident(&mut self) -> Result<Option<Resident>> {
+        resident::resident(self)
     }
 
     fn crew(&mut self) -> Result<Vec<Hand>> {

@@ -108,6 +108,12 @@ pub(super) fn is_busy(pid: i64) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, after)| after.starts_with(['R', 'D']))
 }
 
+/// Whether somebody has stopped a process, by a signal or a debugger: states T and t of /proc/PID/stat.
+pub(super) fn is_stopped(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, after)| after.starts_with(['T', 't']))
+}
+
 /// A descriptor that becomes readable when the process ends; `None` when it has ended, or is another one than was meant.
 pub(super) fn watch(pid: i64, pid_start: Option<i64>) -> Option<OwnedFd> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw)?;

@@ -40,6 +40,7 @@ mod presence;
 mod prune;
 mod pulse;
 mod relog;
+mod resident;
 mod schedules;
 mod settle;
 mod sharing;

@@ -3,7 +3,8 @@
 //! A worker that is stopped or frozen cannot be told from a busy one by its locks. So its engine's thread writes, into a
 //! mapped file of the run folder, when it last got anywhere. Whoever looks and finds that too long ago kills it, after its
 //! lock, the pid namespace and the start time have proven that it is that process. This is the only timeout in recovery.
-//! Waiting for the write gate is nobody's own fault: it is marked, and whoever owns the gate is looked at instead.
+//! Waiting for the write gate is nobody's own fault: it is marked, and whoever owns the gate is looked at instead; unless it
+//! was stopped while it waited.
 
 use super::badge::worker_lock;
 use super::identity::{self, Identity};
@@ -155,7 +156,9 @@ impl SqliteWatchman {
         let bound = if at_gate { stall.min(GATE_STALL) } else { stall };
         let silent = Duration::from_millis(u64::try_from(now_ms().saturating_sub(beat)).unwrap_or(0));
         let ours = namespace != 0 && namespace == identity::pid_space();
-        if beat == 0 || at == At::GateQueue as i64 || silent <= bound || !ours {
+        // Whoever was stopped while it waited for the gate would not take its turn either.
+        let waits = at == At::GateQueue as i64 && !identity::is_stopped(pid);
+        if beat == 0 || waits || silent <= bound || !ours {
             return Ok(None);
         }
         let Some(process) = identity::watch(pid, Some(pid_start)) else { return Ok(None) };

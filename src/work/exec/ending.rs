@@ -133,7 +133,7 @@ const SIGNALS: [(Signal, &str); 31] = [
 ];
 
 /// The signal's name, or `signal 34` for those that have none.
-fn signal_name(number: i32) -> String {
+pub fn signal_name(number: i32) -> String {
     let known = SIGNALS.iter().find(|(signal, _)| signal.as_raw() == number);
     known.map_or_else(|| format!("signal {number}"), |(_, name)| (*name).to_string())
 }

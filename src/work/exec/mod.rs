@@ -24,6 +24,7 @@ mod tests;
 mod user;
 
 pub use ask::{Asked, ask};
+pub use ending::signal_name;
 pub(super) use ending::signal_number;
 pub use user::User;
 

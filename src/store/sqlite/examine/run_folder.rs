@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Files of which there is one.
-const SINGLE: [&str; 4] = ["gate", "scheduler", "lookout", "fold"];
+const SINGLE: [&str; 5] = ["gate", "scheduler", "resident", "lookout", "fold"];
 /// Files of which there is one for each worker, worker process or partition.
 const NUMBERED: [&str; 5] = ["worker", "pulse", "body", "partition", "bell"];
 
