@@ -182,7 +182,7 @@ fn laws_of_these() -> Vec<(&'static str, String)> {
         (
             "a schedule stands behind its last occurrence",
             "SELECT 1 FROM rowmill_occurrence o JOIN rowmill_schedule s ON s.name = o.schedule
-              WHERE o.due_at >= s.next_at OR o.due_at > s.last_at"
+              WHERE o.due_at >= s.next_at OR o.due_at > s.last_due_at"
                 .into(),
         ),
         (

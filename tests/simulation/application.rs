@@ -103,7 +103,6 @@ fn insert(there: &Arc<Simulated>, conn: &Connection, task: &NewTask, chance: &mu
         note(there, id);
         if how == "INSERT OR REPLACE" {
             let mut inner = there.inner();
-            inner.record.replaced = true;
             inner.record.may_be_gone.extend(before);
         }
     }

@@ -49,8 +49,6 @@ pub(super) struct Record {
     pub(super) may_be_gone: BTreeSet<i64>,
     /// Ids that a person has retried: their attempts were counted anew.
     pub(super) retried: BTreeSet<i64>,
-    /// Whether rows were replaced, which leaves keys behind.
-    pub(super) replaced: bool,
     /// How often a process died that ran this task, or had claimed it.
     deaths: BTreeMap<i64, u32>,
     banished: BTreeSet<usize>,
@@ -84,7 +82,6 @@ impl Record {
             asked: BTreeSet::new(),
             may_be_gone: BTreeSet::new(),
             retried: BTreeSet::new(),
-            replaced: false,
             deaths: BTreeMap::new(),
             banished: BTreeSet::new(),
             died_again: BTreeSet::new(),

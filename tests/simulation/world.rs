@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,8 @@ pub(super) struct Simulated {
     inner: Mutex<Inner>,
     over: Condvar,
     began: Instant,
+    /// The same as within: for who asks while the lock is held.
+    now_us: AtomicU64,
     pub(super) clock: Clock,
     /// In how many of eight turns the one who had the last one goes on, if it can.
     patience: u64,
@@ -134,6 +137,7 @@ impl Simulated {
             own: Weak::clone(own),
             inner: Mutex::new(inner),
             over: Condvar::new(),
+            now_us: AtomicU64::new(0),
             began: crate::clock::some_instant(),
             clock: Clock::manual(BEGIN_MS),
             patience: (seed / 3) % 8,
@@ -243,6 +247,7 @@ impl Simulated {
     fn advance(&self, inner: &mut Inner, span_us: u64) {
         let before = inner.now_us / 1_000;
         inner.now_us += span_us;
+        self.now_us.store(inner.now_us, Ordering::Relaxed);
         self.clock.set(self.clock.now_ms() + (inner.now_us / 1_000 - before) as Millis);
     }
 
@@ -275,7 +280,7 @@ impl State {
 
 impl World for Simulated {
     fn now(&self) -> Instant {
-        self.began + Duration::from_micros(self.inner().now_us)
+        self.began + Duration::from_micros(self.now_us.load(Ordering::Relaxed))
     }
 
     fn turn(&self, seat: usize, at: &'static str, until: Until) {

@@ -49,7 +49,14 @@ fn start(here: &Installation, clock: &Clock, stop: &Stop) -> JoinHandle<rowmill:
     let mut registry = Registry::new();
     registry.job::<Quick>().unwrap();
     registry.job::<Shaky>().unwrap();
-    let options = Options { index: 0, workers: Some(1), mode: Mode::Linger(BOUND * 10), grace: BOUND, stall: BOUND };
+    let options = Options {
+        index: 0,
+        workers: Some(1),
+        mode: Mode::Linger(BOUND * 10),
+        grace: BOUND,
+        stall: BOUND,
+        yields: false,
+    };
     std::thread::spawn(move || work(&mut store, Arc::new(registry), journal, clock, stop, options))
 }
 
