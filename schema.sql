@@ -413,13 +413,14 @@ BEGIN
   UPDATE queue SET finished_at = CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)
    WHERE id = OLD.id AND finished_at IS NULL;
   -- (Not an upsert: an UPDATE OR REPLACE by an application would hand its way of resolving conflicts on to it.)
+  -- Its day is that of finished_at, whosever clock that is.
   INSERT INTO rowmill_history (day, job, status, count)
-    SELECT CAST(julianday('now') - 2440587.5 AS INTEGER), OLD.job, 'cancelled', 0
-     WHERE NOT EXISTS (SELECT 1 FROM rowmill_history
-                        WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job
-                          AND status = 'cancelled');
+    SELECT q.finished_at / 86400000, OLD.job, 'cancelled', 0 FROM queue q
+     WHERE q.id = OLD.id
+       AND NOT EXISTS (SELECT 1 FROM rowmill_history
+                        WHERE day = q.finished_at / 86400000 AND job = OLD.job AND status = 'cancelled');
   UPDATE rowmill_history SET count = count + 1
-   WHERE day = CAST(julianday('now') - 2440587.5 AS INTEGER) AND job = OLD.job AND status = 'cancelled';
+   WHERE day = (SELECT finished_at / 86400000 FROM queue WHERE id = OLD.id) AND job = OLD.job AND status = 'cancelled';
 END;
 
 -- The engine moves a key first and the status after it; whoever writes a status that its key contradicts is told so.

@@ -340,3 +340,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_cancelled_task_is_counted_on_the_day_on_which_it_is_said_to_have_ended() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let id = add(&mut store, "noop", None, None);
+    // The clock of who cancels is years from that of SQLite's triggers.
+    store.cancel(&Chosen::Ids(&[id]), NOW, &mut |_, _| {}).unwrap();
+    let days: Vec<i64> = store.history(0).unwrap().iter().map(|day| day.day).collect();
+    assert_eq!(days, [NOW / 86_400_000]);
+}

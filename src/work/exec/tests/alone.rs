@@ -124,6 +124,8 @@ fn memory_is_bounded_whatever_is_written() {
     alone("memory_is_bounded_whatever_is_written", || {
         let (abandon, _stop) = std::io::pipe().unwrap();
         let flood = "head -c 100000000 /dev/zero; head -c 100000000 /dev/zero | tr '\\0' x >&2; exit 1";
+        // What a run needs at all, of the program's own text above all, is there before it is looked.
+        run_it(&sh("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero | tr '\\0' x >&2; exit 1"), b"");
         let (before, mut count, mut last) = (peak_kib(), 0, String::new());
         let ending = run(&sh(flood), &context(), b"", &patient(), abandon.as_fd(), None, &mut |line: OutputLine| {
             count += 1;
