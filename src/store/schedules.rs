@@ -308,7 +308,7 @@ pub trait Timetable {
     /// Makes the schedules of files and packs those of `wanted`: new ones begin at the due time that `first` works out,
     /// those whose time has changed too, others keep theirs; those that are not wanted are removed. One that a person
     /// made under a wanted name becomes the file's. `digest` stands for `wanted`: while it is the one that was stored last
-    /// this is a read of one row. Steps of 500 schedules, a transaction each, the digest with the last.
+    /// this is a read of one row. Steps of 500 schedules, a transaction each, and the digest in one after the last.
     ///
     /// Safe to repeat: yes, because it only compares and replaces; after a crash the next call does the rest.
     fn set_schedules(&mut self, wanted: &[Schedule], digest: i64, now_ms: Millis, first: &First<'_>) -> Result<()>;

@@ -258,7 +258,7 @@ pub(crate) const VERBS: &[Verb] = &[
         act: |s| s.store().release_known(&["unheard"]).map(drop),
     },
     plain("scale", |s| s.store().scale(PARTITIONS + 1).map(drop)),
-    plain("set schedules", |s| set_schedule(s.store())),
+    Verb { in_steps: true, ..plain("set schedules", |s| set_schedule(s.store())) },
     Verb {
         name: "fire",
         base: Base::Busy,
