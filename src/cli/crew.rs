@@ -65,9 +65,9 @@ pub(super) fn restart(site: &Site, workers: Option<u32>) -> Result<Verdict> {
     let journal = site.journal()?;
     let launch = tick::launch(site, workers)?;
     let mut replaced = 0;
-    for hand in store.crew()? {
-        let index = hand.info.index;
-        end_one(&hand)?;
+    let told: Vec<u32> = store.crew()?.iter().map(|hand| hand.info.index).collect();
+    for index in told {
+        end_one(store.as_mut(), index)?;
         // One that is beyond N is not needed any more.
         if index < expected(store.as_mut(), workers)? {
             // Under `run` it is started by that, in its environment.
@@ -225,20 +225,34 @@ fn has_ended(hand: &Hand) -> bool {
     hand.process.is_none() || wait_for(std::slice::from_ref(hand), Duration::ZERO).unwrap_or(true)
 }
 
-/// Tells one worker to stop, and waits for its end.
-fn end_one(hand: &Hand) -> Result<()> {
+/// Worker `index`; `None` if it is not there. Of one that has its place, but is not yet written down, or that has just ended
+/// and still has its place, more is known in a moment.
+fn settled(store: &mut dyn Store, index: u32) -> Result<Option<Hand>> {
+    let watch = Watch::start();
+    loop {
+        let hand = store.crew()?.into_iter().find(|hand| hand.info.index == index);
+        if hand.as_ref().is_none_or(|hand| hand.process.is_some()) || watch.left_of(TAKES_PLACE).is_zero() {
+            return Ok(hand);
+        }
+        wait_for(&[], SHORT_LOOK)?;
+    }
+}
+
+/// Tells worker `index` to stop, and waits for its end.
+fn end_one(store: &mut dyn Store, index: u32) -> Result<()> {
+    let Some(hand) = settled(store, index)? else { return Ok(()) };
     if hand.process.is_none() {
         return Err(Error::failed(format!("worker {} cannot be signalled from here", hand.info.index))
             .hint("restart it where it was started; `rowmill stop` works from everywhere"));
     }
-    if !terminate(hand) {
+    if !terminate(&hand) {
         return Err(Error::failed(format!("worker {} belongs to another user", hand.info.index))
             .hint("its user or root may restart it; `rowmill stop` works for every member of the group"));
     }
     let watch = Watch::start();
-    while !wait_for(std::slice::from_ref(hand), watch.left_of(PATIENCE))? {
+    while !wait_for(std::slice::from_ref(&hand), watch.left_of(PATIENCE))? {
         if watch.left_of(PATIENCE).is_zero() {
-            return Err(does_not_end(hand));
+            return Err(does_not_end(&hand));
         }
     }
     Ok(())

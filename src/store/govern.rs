@@ -171,7 +171,7 @@ pub struct Hand {
     /// Which one it is.
     pub info: WorkerInfo,
     /// Its process, readable when it ends: proven by boot and instant of its start to be that worker. `None` when it
-    /// cannot be had from here (another process namespace), or has just ended.
+    /// cannot be had from here (another process namespace), is just beginning, or has just ended.
     pub process: Option<OwnedFd>,
     /// The task that it has claimed because it runs long.
     pub claimed: Option<Claimed>,

@@ -3,7 +3,8 @@
 //! What would be found here: a tick, a drain or a worker that works although a person has stopped everything, a stop or
 //! a restart that charges an attempt or loses a row, and one that leaves workers behind that nobody counts.
 
-use crate::installation::{BOUND, Installation, statuses, within};
+use crate::installation::{BOUND, Installation, pause, statuses, within};
+use std::time::Duration;
 
 const ROWS: u64 = 300;
 
@@ -102,4 +103,21 @@ fn a_restart_under_load_replaces_everybody_and_costs_nothing() {
     assert_eq!(here.count("attempt = 1 AND error IS NULL"), i64::try_from(ROWS).unwrap());
     assert_eq!(here.lines("worker starts"), 6);
     assert_eq!(here.processes().len(), 3);
+}
+
+#[test]
+fn a_restart_finds_a_worker_that_has_its_place_but_could_not_yet_write_itself_down() {
+    let here = Installation::new("workers = 1\n");
+    let writer = here.sql();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut first = here.start(&["work", "--index", "0"]);
+    here.await_workers(1);
+    let mut restart = here.start(&["restart"]);
+    // Whoever takes it for a stranger gives up at once.
+    pause(Duration::from_millis(300));
+    assert_eq!(restart.0.try_wait().unwrap(), None, "{}", here.log());
+    writer.execute_batch("ROLLBACK").unwrap();
+    assert!(restart.end().success() && first.end().success());
+    let again = here.await_workers(1);
+    assert_ne!(again[&0], first.pid());
 }
