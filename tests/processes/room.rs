@@ -2,7 +2,7 @@
 //! turn for five seconds at most, as the recipes say, and none is ever refused.
 //!
 //! What would be found here: workers that follow each other so closely, or hold the database for so long, that somebody
-//! who does not stand in their queue gets no turn.
+//! who does not stand in their queue gets no turn; and room that is left although nobody needs it.
 
 use crate::installation::{BOUND, Installation, Running, pause, statuses, within};
 use crate::needs;
@@ -66,6 +66,26 @@ fn oldest(here: &Installation) -> Running {
     start(here, "oldest", command)
 }
 
+/// Whether an application was seen to write: the first word of the gate's file, until when it is taken to be near.
+fn was_seen(here: &Installation) -> bool {
+    let gate = std::fs::read(here.path("rowmill.db-run/gate")).unwrap();
+    i64::from_ne_bytes(gate[..8].try_into().unwrap()) != 0
+}
+
+#[test]
+fn a_backlog_and_our_own_doors_are_not_taken_for_an_application() {
+    let here = Installation::new("workers = 3\n");
+    here.insert(3_000, "noop", "");
+    // What is inserted within a second of a transaction of ours (here that of `migrate`) is taken for a sign.
+    pause(Duration::from_millis(1_100));
+    here.run(&["tick"]).well();
+    for _ in 0..5 {
+        here.run(&["enqueue", "noop"]).well();
+    }
+    within(BOUND, "all to be done", || (here.done() == 3_005).then_some(()));
+    assert!(!was_seen(&here), "room is left for nobody");
+}
+
 #[test]
 fn single_inserts_of_three_applications_are_never_refused_while_ten_workers_drain() {
     if !needs::tool("python3") || !needs::tool("sqlite3") || !needs::oldest_sqlite() {
@@ -82,6 +102,7 @@ fn single_inserts_of_three_applications_are_never_refused_while_ten_workers_drai
         pause(Duration::from_millis(200));
         (here.count("job = 'noop' AND status <> 'done'") == 0).then_some(())
     });
+    assert!(was_seen(&here), "our writers know that they are not alone");
     here.write("stop", "");
     assert!(applications.iter_mut().all(|application| application.code() == Some(0)));
     let mut all = BACKLOG;

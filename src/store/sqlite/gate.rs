@@ -1,12 +1,13 @@
 //! The write gate: our writers take turns through a kernel lock that queues, so that they never poll for SQLite's own.
 //!
-//! Applications know only SQLite's lock, and poll for it. Writers that follow each other without a gap would leave them
-//! to luck; so when one of ours finds the database locked, which only an application can have done, all keep a moment
-//! free before each transaction for a while.
+//! Applications know only SQLite's lock, and poll for it. Writers that follow each other without a gap would leave them to
+//! luck: [`super::room`] says when a turn begins with leaving the database free.
 
 use super::lock::{is_at, open_lock, wrong};
 use super::mapped::Mapped;
 use super::pulse::{self, At};
+use super::room::Room;
+use crate::clock::world;
 use crate::error::Result;
 use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
@@ -16,10 +17,6 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// The moment that is kept free before each transaction.
-const ROOM: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
-/// For how long, since an application was last seen to write, in milliseconds.
-const ROOM_FOR_MS: i64 = 1_000;
 /// A log that grows is reported this often, in milliseconds.
 const REPORT_EVERY_MS: i64 = 60_000;
 
@@ -28,13 +25,17 @@ const REPORT_EVERY_MS: i64 = 60_000;
 pub(super) struct Gate {
     path: PathBuf,
     file: OwnedFd,
-    /// The gate's file, mapped: until when room is kept; when the next report on the log may be made.
+    /// The gate's file, mapped: what is known of room; in its second word, when the next report on the log may be made.
     shared: Mapped,
 }
 
 /// A turn at the gate; over when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Gate);
+pub(super) struct Turn<'a> {
+    gate: &'a Gate,
+    /// When it began, after its room.
+    began_us: i64,
+}
 
 impl Gate {
     pub(super) fn open(run: &Path) -> Result<Gate> {
@@ -59,11 +60,13 @@ impl Gate {
             }
         }
         pulse::at(At::Gate);
-        if pulse::now_ms() < self.shared.words()[0].load(Ordering::Acquire) {
+        let room = Room::of(self.shared.words()).due(pulse::now_us());
+        // In a simulated world nobody polls, and nobody has time to lose.
+        if !room.is_zero() && !world::is_there() {
             // An interruption only makes the pause shorter.
-            let _ = poll(&mut [], Some(&ROOM));
+            let _ = poll(&mut [], Timespec::try_from(room).ok().as_ref());
         }
-        Ok(Turn(self))
+        Ok(Turn { gate: self, began_us: pulse::now_us() })
     }
 }
 
@@ -74,15 +77,15 @@ fn map(file: &OwnedFd) -> Result<Mapped> {
 }
 
 impl Turn<'_> {
-    /// Has all our writers keep room for a while: an application was seen to write.
-    pub(super) fn keep_room(&self) {
-        self.0.shared.words()[0].store(pulse::now_ms() + ROOM_FOR_MS, Ordering::Release);
+    /// What our writers know of the room that they left.
+    pub(super) fn room(&self) -> Room<'_> {
+        Room::of(self.gate.shared.words())
     }
 
     /// Whether this is the one of our writers that reports the log's growth this minute. After another boot, whose clock
     /// it was, the file may ask for more patience than that: none of it counts.
     pub(super) fn may_report(&self) -> bool {
-        let (next, now_ms) = (&self.0.shared.words()[1], pulse::now_ms());
+        let (next, now_ms) = (&self.gate.shared.words()[1], pulse::now_ms());
         let wait_ms = next.load(Ordering::Acquire) - now_ms;
         let may = !(1..=REPORT_EVERY_MS).contains(&wait_ms);
         if may {
@@ -94,8 +97,9 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        self.room().over(self.began_us, pulse::now_us());
         // Cannot fail on an open file that is locked; if it did, the next `take` of this process would end it.
-        let _ = flock(&self.0.file, FlockOperation::Unlock);
+        let _ = flock(&self.gate.file, FlockOperation::Unlock);
         pulse::at(At::Work);
     }
 }

@@ -41,6 +41,7 @@ mod prune;
 mod pulse;
 mod relog;
 mod resident;
+mod room;
 mod schedules;
 mod settle;
 mod sharing;

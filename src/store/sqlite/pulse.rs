@@ -58,8 +58,13 @@ fn open(path: &Path) -> Result<Pulse> {
 
 /// Milliseconds on a clock that all processes of this boot share and that nobody can set.
 pub(super) fn now_ms() -> i64 {
+    now_us() / 1_000
+}
+
+/// The same in microseconds.
+pub(super) fn now_us() -> i64 {
     let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
+    now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1_000)
 }
 
 /// Begins the pulse of this process, which is worker `index` and has its liveness lock; again where the file was lost.

@@ -76,6 +76,12 @@ impl Wal {
     }
 }
 
+/// The highest id that a row of the queue was ever given; zero before the first, and before there is a queue.
+fn newest(conn: &Connection) -> i64 {
+    let newest = conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'queue'");
+    newest.and_then(|mut newest| newest.query_row([], |r| r.get(0))).unwrap_or(0)
+}
+
 /// One checkpoint that waits for nobody; whether something was in the way.
 fn truncate(conn: &mut Connection) -> rusqlite::Result<bool> {
     conn.busy_timeout(Duration::ZERO)?;
@@ -106,15 +112,18 @@ impl Sqlite {
             relog::write_again(&transaction)?;
             self.wal.is_doubtful = false;
         }
+        turn.room().find(newest(&transaction), pulse::now_us());
         let value = body(&transaction)?;
+        let left = newest(&transaction);
         world::mortal("before a commit")?;
         let committed = transaction.commit();
         self.wal.is_doubtful |= relog::sync_failed(&committed);
         committed?;
         // It is written, whatever becomes of this process.
         let _ = world::mortal("after a commit");
+        turn.room().keep(left);
         if pulse::met_an_application() {
-            turn.keep_room();
+            turn.room().meet(pulse::now_us());
         }
         self.wal.keep_short(&mut self.conn, &turn);
         drop(turn);
