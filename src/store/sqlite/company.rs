@@ -6,7 +6,7 @@
 //! then nothing is settled, and the call is made again.
 
 use super::guard::{Guard, dangling};
-use super::settle::{Written, settle_group, settle_one};
+use super::settle::{Pen, Written, settle_group, settle_one};
 use super::{Sqlite, explain, followup, known};
 use crate::clock::world;
 use crate::error::{Error, Kind, Result};
@@ -64,12 +64,15 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
         let mut refused: BTreeMap<i64, String> = BTreeMap::new();
         loop {
             let mut destroyed = None;
-            let settling = store.write(|tx| {
-                settle_group(tx, hold, settled, orphans, run.clone(), &mut |tx, one| match refused.get(&one.right.id) {
-                    Some(why) => Ok(Verdict::Refused(why.clone()).into()),
-                    None => settle_accompanied(tx, guard, hold, one, &mut destroyed),
-                })
-            });
+            let settling =
+                store.write(|tx| {
+                    settle_group(tx, hold, settled, orphans, run.clone(), &mut |pen, one| match refused
+                        .get(&one.right.id)
+                    {
+                        Some(why) => Ok(Verdict::Refused(why.clone()).into()),
+                        None => settle_accompanied(pen, guard, hold, one, &mut destroyed),
+                    })
+                });
             match destroyed {
                 Some(why) => refused.extend([why]),
                 None => return settling,
@@ -80,16 +83,16 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
 
 /// Settles one task of a group; `destroyed` says whose company has ended the group's transaction, and why.
 fn settle_accompanied(
-    tx: &Transaction<'_>,
+    pen: &mut Pen<'_>,
     guard: &Guard,
     hold: &Hold,
     one: &Settled,
     destroyed: &mut Option<(i64, String)>,
 ) -> Result<Written> {
-    let Some(company) = &one.ended.company else { return settle_one(tx, hold, one) };
-    let id = one.right.id;
+    let Some(company) = &one.ended.company else { return settle_one(pen, hold, one) };
+    let (tx, id) = (pen.tx, one.right.id);
     tx.prepare_cached("SAVEPOINT rowmill_company")?.execute([])?;
-    let mut written = settle_one(tx, hold, one)?;
+    let mut written = settle_one(pen, hold, one)?;
     if written.verdict == Verdict::Written {
         // What foreign code does here can be the worker's end.
         hold.note().settles((!company.effects.is_empty()).then_some(id));
@@ -132,12 +135,15 @@ pub(super) fn bring(
 fn run_effects(tx: &Transaction<'_>, guard: &Guard, company: &Company) -> std::result::Result<(), Failure> {
     let guest = Guest { conn: tx, guard, grave: RefCell::default() };
     let speaking = guard.effect(Duration::from_millis(company.limit_ms));
-    let mut acted = Ok(());
+    let (mut acted, mut panicked) = (Ok(()), false);
     for effect in &company.effects {
         let act = AssertUnwindSafe(|| effect.act(&Tx(&guest)));
         acted = match catch_unwind(act) {
             Ok(acted) => acted.map_err(|e| e.message().to_string()),
-            Err(panic) => Err(panic_text(&*panic)),
+            Err(panic) => {
+                panicked = true;
+                Err(panic_text(&*panic))
+            }
         };
         if acted.is_err() {
             break;
@@ -149,7 +155,10 @@ fn run_effects(tx: &Transaction<'_>, guard: &Guard, company: &Company) -> std::r
         return Err(Failure::Grave(e));
     }
     if took_too_long {
-        return Err(Failure::Refused(format!("the effect took longer than {}", span_text(company.limit_ms))));
+        // What a panic says is told as well: it may be why it took so long, as its report does.
+        let also = acted.err().filter(|_| panicked).map(|said| format!(", and {said}")).unwrap_or_default();
+        let limit = span_text(company.limit_ms);
+        return Err(Failure::Refused(format!("the effect took longer than {limit}{also}")));
     }
     acted.map_err(Failure::Refused)?;
     if tx.is_autocommit() {

@@ -14,7 +14,7 @@ use crate::clock::{Millis, world};
 use crate::error::Result;
 use crate::store::{Ended, Hold, Settled, Settling, Verdict};
 use crate::task::{Cause, Right, Settlement};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
 use std::path::PathBuf;
 
 pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orphans: &[Right]) -> Result<Settling> {
@@ -22,8 +22,30 @@ pub(super) fn settle(store: &mut Sqlite, hold: &Hold, settled: &[Settled], orpha
         return company::settle(store, hold, settled, orphans);
     }
     let run = known::folder_to_ask(store, settled);
-    store.write(|tx| settle_group(tx, hold, settled, orphans, run, &mut |tx, one| settle_one(tx, hold, one)))
+    store.write(|tx| settle_group(tx, hold, settled, orphans, run, &mut |pen, one| settle_one(pen, hold, one)))
 }
+
+/// A settling transaction, with the two statements that the usual case is made of: to look them up for each task would cost
+/// as much as one of them.
+pub(super) struct Pen<'a> {
+    pub(super) tx: &'a Transaction<'a>,
+    leave: CachedStatement<'a>,
+    done: CachedStatement<'a>,
+}
+
+impl<'a> Pen<'a> {
+    fn new(tx: &'a Transaction<'a>) -> Result<Pen<'a>> {
+        Ok(Pen { tx, leave: tx.prepare_cached(LEAVE)?, done: tx.prepare_cached(DONE)? })
+    }
+}
+
+/// Takes a key out of the order.
+const LEAVE: &str = "DELETE FROM rowmill_ready WHERE generation = ?1 AND partition = ?2 AND priority = ?3 AND id = ?4";
+
+/// Records that a task is done, beside its row.
+const DONE: &str = "INSERT INTO rowmill_settled
+                      (generation, partition, id, attempt, started_at, finished_at, worker, result)
+                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
 /// Settles a group in a transaction of the caller's, each task by `settle`. `run`, the run folder, is there
 /// when some are to be parked because nobody knows their job.
@@ -33,7 +55,7 @@ pub(super) fn settle_group(
     settled: &[Settled],
     orphans: &[Right],
     run: Option<PathBuf>,
-    settle: &mut dyn FnMut(&Transaction<'_>, &Settled) -> Result<Written>,
+    settle: &mut dyn FnMut(&mut Pen<'_>, &Settled) -> Result<Written>,
 ) -> Result<Settling> {
     if !is_held(tx, hold)? {
         return Ok(Settling::Lost);
@@ -41,12 +63,13 @@ pub(super) fn settle_group(
     let mut verdicts = Vec::with_capacity(settled.len());
     let (mut tally, mut counted) = (Tally::default(), Fresh::begin(tx)?);
     let mut asked = run.map(Asked::new);
+    let mut pen = Pen::new(tx)?;
     for one in settled {
         let known = match &mut asked {
             Some(asked) => known::is_unknown(&one.ended) && asked.is_known(tx, &one.right.job)?,
             None => false,
         };
-        let Written { verdict, fresh } = if known { Verdict::Known.into() } else { settle(tx, one)? };
+        let Written { verdict, fresh } = if known { Verdict::Known.into() } else { settle(&mut pen, one)? };
         if verdict == Verdict::Written {
             tally.add(&one.right.job, &one.ended);
             if fresh {
@@ -58,7 +81,7 @@ pub(super) fn settle_group(
     tally.write(tx)?;
     counted.write(tx)?;
     for orphan in orphans {
-        leave_order(tx, orphan, orphan.priority)?;
+        take_out(&mut pen.leave, orphan, orphan.priority)?;
     }
     Ok(Settling::Committed(verdicts))
 }
@@ -84,12 +107,12 @@ impl From<Verdict> for Written {
     }
 }
 
-pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Result<Written> {
-    let right = &one.right;
+pub(super) fn settle_one(pen: &mut Pen<'_>, hold: &Hold, one: &Settled) -> Result<Written> {
+    let (tx, right) = (pen.tx, &one.right);
     if one.ended.settlement == Settlement::Untouched {
         return Ok(Verdict::Written.into());
     }
-    let untouched = leave_order(tx, right, right.priority)?;
+    let untouched = take_out(&mut pen.leave, right, right.priority)?;
     if let (true, Settlement::Delayed { attempt, .. }) = (world::broken("fold overwrites"), &one.ended.settlement) {
         let stale = "INSERT INTO rowmill_settled VALUES (?1, ?2, ?3, ?4, ?5, ?5, 0, NULL)";
         let (p, at) = (right.partition, one.ended.started_at_ms);
@@ -99,11 +122,8 @@ pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Re
         && untouched
         && (!right.keyed || world::broken("key kept"))
     {
-        let fresh = "INSERT INTO rowmill_settled
-                       (generation, partition, id, attempt, started_at, finished_at, worker, result)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let (p, ended) = (right.partition, &one.ended);
-        tx.prepare_cached(fresh)?.execute(params![
+        pen.done.execute(params![
             p.generation,
             p.index,
             right.id,
@@ -127,9 +147,12 @@ pub(super) fn settle_one(tx: &Transaction<'_>, hold: &Hold, one: &Settled) -> Re
 
 /// Takes a key out of the order; whether it was there.
 pub(super) fn leave_order(tx: &Transaction<'_>, right: &Right, priority: i64) -> Result<bool> {
-    let leave = "DELETE FROM rowmill_ready WHERE generation = ?1 AND partition = ?2 AND priority = ?3 AND id = ?4";
+    take_out(&mut tx.prepare_cached(LEAVE)?, right, priority)
+}
+
+fn take_out(leave: &mut CachedStatement<'_>, right: &Right, priority: i64) -> Result<bool> {
     let p = right.partition;
-    Ok(tx.prepare_cached(leave)?.execute(params![p.generation, p.index, priority, right.id])? == 1)
+    Ok(leave.execute(params![p.generation, p.index, priority, right.id])? == 1)
 }
 
 /// How the row of a task in hand stands, its key taken out of the order that it was in.

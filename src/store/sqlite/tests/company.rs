@@ -19,7 +19,7 @@ fn scene(folder: &TempDir) -> Sqlite {
 }
 
 fn ended(outcome: Outcome) -> Ended {
-    let (ending, company) = Ending::Answered(outcome).part(&Policy::default());
+    let (ending, company) = Ending::Answered(outcome).part(&Policy { effects_ms: 1_000, ..Policy::default() });
     assert!(matches!(ending, Ending::Answered(_)), "{ending:?}");
     let settlement = Settlement::Done { attempt: 1, result: None };
     Ended { settlement, started_at_ms: 1_000, finished_at_ms: 1_001, company }
@@ -130,14 +130,14 @@ fn failures() -> Vec<(&'static str, Outcome)> {
             }),
         ),
         (
-            "longer than 250ms",
+            "longer than 1s",
             first().effect(|tx| {
                 tx.query("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c", &[])?;
                 Ok(())
             }),
         ),
         (
-            "longer than 250ms",
+            "longer than 1s",
             first().effect(|tx| {
                 let endless = "WITH RECURSIVE c(n) AS (SELECT 200 UNION ALL SELECT n + 1 FROM c)
                            INSERT INTO outbox SELECT n FROM c";
