@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Far longer than a second or so, and far shorter than anything that would come to help: no tick is called, and workers
 /// linger for a minute or more.
-const AT_ONCE: Duration = Duration::from_secs(10);
+const AT_ONCE: Duration = Duration::from_secs(45);
 
 /// Three workers that know this script, of whom one is the lookout.
 fn three(name: &str, script: &str) -> Installation {

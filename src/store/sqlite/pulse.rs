@@ -16,11 +16,12 @@ use crate::store::{Frozen, Watchman};
 use rustix::io::Errno;
 use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A worker that owns the write gate holds up all others: it may be without a pulse for this long.
@@ -32,8 +33,10 @@ const NEIGHBOURS: u32 = 16;
 /// must be able to show that it lives, SQLite's busy handler included.
 static OWN: RwLock<Option<(u32, Pulse)>> = RwLock::new(None);
 
-/// Whether SQLite's busy handler was called.
-static FOREIGN: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Whether SQLite's busy handler was called on this thread.
+    static LOCKED: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What a worker does while it has no pulse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +119,7 @@ pub(super) fn busy(tries: i32) -> bool {
         return false;
     }
     beat();
-    FOREIGN.store(true, Ordering::Relaxed);
+    LOCKED.set(true);
     let pause_ms = i64::from(tries.clamp(0, 24)) + 1;
     let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: pause_ms * 1_000_000 };
     // An interruption only makes the pause shorter.
@@ -125,10 +128,9 @@ pub(super) fn busy(tries: i32) -> bool {
     tries < if worker { 50 } else { 1_200 }
 }
 
-/// Whether the database was found locked since this was last asked. Behind the write gate, only an application can have
-/// locked it.
-pub(super) fn met_an_application() -> bool {
-    FOREIGN.swap(false, Ordering::Relaxed)
+/// Whether this thread has found the database locked since it last asked.
+pub(super) fn found_locked() -> bool {
+    LOCKED.replace(false)
 }
 
 /// Looks after other workers.

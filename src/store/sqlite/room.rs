@@ -68,7 +68,8 @@ impl<'a> Room<'a> {
         Duration::from_micros(room_us.unsigned_abs())
     }
 
-    fn is_near(&self, now: i64) -> bool {
+    /// Whether an application is taken to be near.
+    pub(super) fn is_near(&self, now: i64) -> bool {
         (1..=NEAR_US).contains(&(get(self.near_until) - now))
     }
 

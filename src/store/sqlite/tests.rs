@@ -3,6 +3,7 @@
 mod claims;
 mod company;
 mod costs;
+mod near;
 
 use super::*;
 use crate::task::{Cause, Ending, Settlement, Task};

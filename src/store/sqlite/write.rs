@@ -107,7 +107,12 @@ impl Sqlite {
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;
         self.presence.check()?;
+        // Waiting for a lock elsewhere means nothing: processes of ours that begin find each other's recovery in their way.
+        let _ = pulse::found_locked();
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if pulse::found_locked() {
+            turn.room().meet(pulse::now_us());
+        }
         if self.wal.is_doubtful {
             relog::write_again(&transaction)?;
             self.wal.is_doubtful = false;
@@ -122,9 +127,6 @@ impl Sqlite {
         // It is written, whatever becomes of this process.
         let _ = world::mortal("after a commit");
         turn.room().keep(left);
-        if pulse::met_an_application() {
-            turn.room().meet(pulse::now_us());
-        }
         self.wal.keep_short(&mut self.conn, &turn);
         drop(turn);
         Ok(value)
