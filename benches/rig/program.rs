@@ -20,7 +20,17 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn set_up(dir: TempDir, workers: u32, durability: &str) -> Result<Self, Box<dyn Error>> {
-        let config = format!("database = \"rowmill.db\"\nworkers = {workers}\ndurability = \"{durability}\"\n");
+        Program::set_up_with(dir, workers, durability, "")
+    }
+
+    /// The same with more at the end of the configuration.
+    pub(crate) fn set_up_with(
+        dir: TempDir,
+        workers: u32,
+        durability: &str,
+        more: &str,
+    ) -> Result<Self, Box<dyn Error>> {
+        let config = format!("database = \"rowmill.db\"\nworkers = {workers}\ndurability = \"{durability}\"\n{more}");
         std::fs::write(dir.path().join("rowmill.toml"), config)?;
         let program = Program { dir };
         program.run(&["migrate"])?;

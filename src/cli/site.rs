@@ -11,7 +11,6 @@ use crate::store::sqlite::{self, Create, Sqlite};
 use crate::store::{Schedule, Store};
 use crate::work::exec::{Asked, ask};
 use crate::work::{Registry, Stop};
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -169,8 +168,8 @@ impl Site {
     pub(super) fn schedules(&self, registry: &Registry) -> Vec<Schedule> {
         let of_file = self.config.schedules.iter().map(|entry| entry.schedule.clone());
         let mut schedules: Vec<Schedule> = of_file.collect();
-        let names: BTreeSet<String> = schedules.iter().map(|schedule| schedule.name.clone()).collect();
-        schedules.extend(registry.schedules().iter().filter(|s| !names.contains(&s.name)).cloned());
+        let is_of_file = |name: &str| self.config.schedules.iter().any(|entry| entry.schedule.name == name);
+        schedules.extend(registry.schedules().iter().filter(|s| !is_of_file(&s.name)).cloned());
         schedules
     }
 

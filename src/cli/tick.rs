@@ -101,3 +101,52 @@ pub(super) fn launch(site: &Site, workers: Option<u32>) -> Result<Launch> {
     let fixed = workers.map(|workers| ["--workers".to_string(), workers.to_string()]);
     site.launch(&fixed.into_iter().flatten().collect::<Vec<_>>(), true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::{LogTo, PlaceArgs};
+    use super::*;
+    use crate::clock::Clock;
+    use crate::cron::patterns;
+    use std::fmt::Write;
+
+    /// 2030-01-01 00:00 UTC.
+    const NEW_YEAR: Millis = 1_893_456_000_000;
+    const MINUTE: Millis = 60_000;
+
+    /// A tick at this instant, with the configuration read anew as each tick of cron's does: how many occurrences it has
+    /// enqueued, and of how many expressions it had a pattern made.
+    fn ticked(folder: &std::path::Path, config: &str, now_ms: Millis) -> (usize, u64) {
+        let file = folder.join("rowmill.toml");
+        std::fs::write(&file, config).unwrap();
+        let database = Some(folder.join("rowmill.db").display().to_string());
+        let place = PlaceArgs { config: Some(file), database, log: LogTo::File };
+        let before = patterns::MADE.get();
+        let mut site = Site::look(&place, |_| Ok(())).unwrap();
+        site.clock = Clock::manual(now_ms);
+        let ticked = pass_once(&site, site.store().unwrap().as_mut(), Some(0), &mut |_| Ok(())).unwrap();
+        (ticked.fired.len(), patterns::MADE.get() - before)
+    }
+
+    #[test]
+    fn a_tick_understands_the_times_of_what_is_due_and_no_others() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut config = String::new();
+        for n in 0..600 {
+            // One a minute: ten hours of them.
+            let (hour, minute) = (n / 60, n % 60);
+            let head = format!("[[schedule]]\nname = 's{n}'\njob = 'j'\nparam = {n}");
+            writeln!(config, "{head}\ncron = '{minute} {hour} * * *'").unwrap();
+        }
+        let at = |minutes: Millis| NEW_YEAR + minutes * MINUTE;
+        let tick = |config: &str, minutes| ticked(folder.path(), config, at(minutes));
+        assert_eq!(tick(&config, -5), (0, 600), "all are new");
+        assert_eq!(tick(&config, -4), (0, 0), "none is due");
+        assert_eq!(tick(&config, 2), (3, 3));
+        assert_eq!(tick(&config, 2), (0, 0), "they are seen to");
+        assert_eq!(tick(&config, 3), (1, 1));
+        let other = config.replace("param = 500\n", "param = 0\n").replace("'0 9 * * *'", "'1 9 * * *'");
+        assert_eq!(tick(&other, 3), (0, 1), "the one that is due at another time begins anew");
+        assert_eq!(tick(&other, 3), (0, 0));
+    }
+}

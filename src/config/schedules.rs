@@ -11,7 +11,7 @@ use crate::cron::{Timing, TimingError};
 use crate::store::{CatchUp, Origin, Overlap, Schedule};
 use crate::work::exec::Command;
 use chrono_tz::Tz;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -42,14 +42,13 @@ pub(super) fn read(top: &Section<'_, '_>, config: &Config, env: Lookup<'_>) -> (
     let keys: Vec<&str> = KEYS.iter().copied().chain(jobs::settings()).collect();
     let mut lines: HashMap<String, usize> = HashMap::new();
     let (mut schedules, mut own_jobs) = (Vec::new(), Vec::new());
-    let mut known = BTreeSet::new();
     for section in top.sections("schedule", "[[schedule]]", &keys) {
         let name = section.name("name");
         if let Some(name) = &name {
             note_twice(section.page(), &mut lines, name, "schedule");
         }
         let job = job(&section, name.as_ref(), config, env, &mut own_jobs);
-        if let Some(entry) = entry(&section, name, job, config, &mut known) {
+        if let Some(entry) = entry(&section, name, job, config) {
             remarks(&section, &entry.schedule);
             schedules.push(entry);
         }
@@ -62,10 +61,9 @@ fn entry(
     name: Option<Spanned<String>>,
     job: Option<Spanned<String>>,
     config: &Config,
-    known: &mut BTreeSet<String>,
 ) -> Option<ScheduleEntry> {
     let zone = section.zone("timezone").unwrap_or(config.timezone);
-    let timing = timing(section, zone, known);
+    let timing = timing(section, zone);
     let param = section.raw("param").map_or(Some(String::new()), |value| param(section.page(), value));
     let priority = section.number("priority", i32::MIN.into(), i32::MAX.into()).unwrap_or(0);
     let unique_key = section.parsed("unique_key", "a key in quotes", |text| match text.chars().count() {
@@ -119,7 +117,7 @@ fn job(
     own: &mut Vec<JobEntry>,
 ) -> Option<Spanned<String>> {
     if section.raw("command").is_none() {
-        for key in jobs::settings().filter(|key| section.raw(key).is_some()) {
+        for key in section.keys().filter(|key| jobs::settings().any(|setting| setting == *key)) {
             let wrong = Wrong::new(format!("`{key}` says how a command runs, and this [[schedule]] has none"));
             section.wrong_at(key, wrong.hint("put it into the [[job]], or give the schedule a `command` of its own"));
         }
@@ -144,9 +142,9 @@ fn job(
     Some(name.clone())
 }
 
-/// When it is due, as it is stored. What is in `known` was understood before: to understand a cron expression is most of the
-/// work of reading a schedule, and thousands of them share a few.
-fn timing(section: &Section<'_, '_>, zone: Tz, known: &mut BTreeSet<String>) -> Option<String> {
+/// When it is due, as it is stored. That a cron expression is right is seen here; its times are looked for by those who
+/// want one.
+fn timing(section: &Section<'_, '_>, zone: Tz) -> Option<String> {
     let given: Vec<&str> = TIMES.into_iter().filter(|key| section.raw(key).is_some()).collect();
     match given[..] {
         [] => {
@@ -154,12 +152,8 @@ fn timing(section: &Section<'_, '_>, zone: Tz, known: &mut BTreeSet<String>) -> 
             None
         }
         [_] => {
-            let cron = section.parsed("cron", "a cron expression in quotes", |text| {
-                if !known.contains(text) {
-                    known.insert(wrong("cron", text, Timing::parse_cron(text))?.to_string());
-                }
-                Ok(text.to_string())
-            });
+            let cron = |text: &str| Ok(wrong("cron", text, Timing::parse_cron(text))?.to_string());
+            let cron = section.parsed("cron", "a cron expression in quotes", cron);
             let once = |text: &str| Ok(wrong("at", text, Timing::parse_at(text, 0, zone))?.to_string());
             let at = section.parsed("at", "a date and a time in quotes", once);
             let every = |text: &str| Ok(wrong("every", text, Timing::parse_every(text))?.to_string());

@@ -51,6 +51,11 @@ impl<'p, 't> Section<'p, 't> {
         self.page
     }
 
+    /// The keys that are given.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'p str> {
+        self.table.iter().map(|(key, _)| key.get_ref().as_ref())
+    }
+
     /// The value as it stands.
     pub(super) fn raw(&self, key: &str) -> Option<&'p Spanned<DeValue<'t>>> {
         self.table.get(key)

@@ -3,7 +3,9 @@
 //! Five fields (minute, hour, day of month, month, weekday), or six with seconds in front, or a nickname such as
 //! `@daily`. A day counts when the day of month *or* the weekday matches, once both are given. The reader in `grammar`
 //! reads the text first, so that what is wrong has a place, and nothing odd gets through; croner then says which local
-//! times match, and knows no zone; what clock changes do to them is decided here.
+//! times match, and knows no zone; what clock changes do to them is decided here. Croner is asked for its pattern when a
+//! time is wanted for the first time: that is most of the work, and whoever reads thousands of expressions to see that they
+//! are right wants no times of them.
 //!
 //! An expression of times of day (`30 2 * * *`, `0,30 2 * * *`, `0 */2 * * *`) is due once for each of them: right after
 //! a gap, and at the first of two equal times. One that names every hour, or every or each n-th minute or second, follows
@@ -16,31 +18,35 @@ use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 use std::fmt;
 use std::iter;
+use std::sync::OnceLock;
 
 /// A cron expression that was understood and falls due at some time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Cron {
     text: String,
+    /// In capitals and without nicknames, as croner reads it.
+    plain: String,
     fields: Fields,
     // Boxed: it is many times the size of the other timings.
-    pattern: Box<croner::Cron>,
+    pattern: OnceLock<Option<Box<croner::Cron>>>,
 }
+
+impl PartialEq for Cron {
+    fn eq(&self, other: &Cron) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Cron {}
 
 impl Cron {
     /// Reads an expression. It is refused when it has another form than those above, and when it can never be due
     /// (`0 0 30 2 *`).
     pub fn parse(text: &str) -> Result<Cron, TimingError> {
         let Read { plain, fields, day_at } = grammar::read(text)?;
-        let pattern = croner::parser::CronParser::builder()
-            .seconds(croner::parser::Seconds::Optional)
-            .year(croner::parser::Year::Disallowed)
-            .build()
-            .parse(&plain)
-            .map_err(|e| TimingError::new(format!("this is not a cron expression: {e}"), None))?;
-        let cron = Cron { text: text.to_string(), fields, pattern: Box::new(pattern) };
-        match cron.next_after(0, Tz::UTC) {
-            Some(_) => Ok(cron),
-            None => Err(TimingError::new("it is never due: no month has such a day", Some(day_at))),
+        match fields.has_a_day() {
+            true => Ok(Cron { text: text.to_string(), plain, fields, pattern: OnceLock::new() }),
+            false => Err(TimingError::new("it is never due: no month has such a day", Some(day_at))),
         }
     }
 
@@ -149,12 +155,26 @@ impl Cron {
 
     /// The first local time that matches, from this one on.
     fn match_from(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
-        self.pattern.find_next_occurrence(&local.and_utc(), true).ok().map(|found| found.naive_utc())
+        self.pattern()?.find_next_occurrence(&local.and_utc(), true).ok().map(|found| found.naive_utc())
     }
 
     /// The last local time that matches, up to this one.
     fn match_until(&self, local: NaiveDateTime) -> Option<NaiveDateTime> {
-        self.pattern.find_previous_occurrence(&local.and_utc(), true).ok().map(|found| found.naive_utc())
+        self.pattern()?.find_previous_occurrence(&local.and_utc(), true).ok().map(|found| found.naive_utc())
+    }
+
+    /// What croner makes of it: always something, since the grammar lets nothing through that croner refuses (a test).
+    fn pattern(&self) -> Option<&croner::Cron> {
+        let pattern = self.pattern.get_or_init(|| {
+            #[cfg(test)]
+            patterns::MADE.set(patterns::MADE.get() + 1);
+            let parser = croner::parser::CronParser::builder()
+                .seconds(croner::parser::Seconds::Optional)
+                .year(croner::parser::Year::Disallowed)
+                .build();
+            parser.parse(&self.plain).ok().map(Box::new)
+        });
+        pattern.as_deref()
     }
 }
 
@@ -176,5 +196,15 @@ fn second(ms: i64) -> Option<i64> {
 impl fmt::Display for Cron {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// How many patterns this thread had croner make.
+#[cfg(test)]
+pub(crate) mod patterns {
+    use std::cell::Cell;
+
+    thread_local! {
+        pub(crate) static MADE: Cell<u64> = const { Cell::new(0) };
     }
 }

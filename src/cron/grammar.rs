@@ -58,6 +58,22 @@ pub(super) struct Fields {
     pub(super) follows_the_clock: bool,
 }
 
+/// The longest that each month can be.
+const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+
+impl Fields {
+    /// Whether there is a day at all that they name. There is no 30th of February, and no workday nearest to it.
+    pub(super) fn has_a_day(&self) -> bool {
+        // Each month has each weekday, and February a fifth one in some years.
+        let by_weekday = !self.weekdays.any;
+        let in_every_month = self.days.any || self.days.last || self.days.last_workday;
+        let numbers = self.days.set | self.days.nearest_workday;
+        let months = (1..).zip(LENGTHS).filter(|(month, _)| self.months & (1 << month) != 0);
+        let by_number = months.map(|(_, length)| run(1, length, 1)).any(|days| days & numbers != 0);
+        by_weekday || in_every_month || by_number
+    }
+}
+
 /// The field of days of the month.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Days {

@@ -14,6 +14,8 @@ mod zone;
 pub use at::At;
 pub use every::Every;
 pub use expression::Cron;
+#[cfg(test)]
+pub(crate) use expression::patterns;
 
 use chrono_tz::Tz;
 use std::fmt;

@@ -1,8 +1,9 @@
 //! What is read as a cron expression, and what is said about the rest.
 
-use super::{due_texts, text_of, utc};
-use crate::cron::Cron;
+use super::{day_field, due_texts, expression_or_seconds, field, text_of, utc, weekday_field};
+use crate::cron::{Cron, grammar, patterns};
 use chrono_tz::Tz;
+use proptest::prelude::*;
 
 #[test]
 fn every_form_is_understood() {
@@ -104,4 +105,59 @@ fn next_is_strictly_after() {
     assert_eq!(cron.next_after(minute, Tz::UTC), Some(minute + 60_000));
     assert_eq!(cron.next_after(minute + 1, Tz::UTC), Some(minute + 60_000));
     assert_eq!(cron.next_after(-1, Tz::UTC), Some(0));
+}
+
+#[test]
+fn to_read_one_and_to_describe_it_makes_no_pattern() {
+    let before = patterns::MADE.get();
+    let cron = Cron::parse("0 12 LW * 5#2").unwrap();
+    assert_eq!(cron.describe(), cron.clone().describe());
+    assert!(Cron::parse("0 0 30 2 *").is_err(), "that it is never due is seen without one");
+    assert_eq!(patterns::MADE.get(), before);
+    for after in [0, 1_000_000_000_000] {
+        assert!(cron.next_after(after, Tz::UTC).is_some());
+    }
+    assert_eq!(patterns::MADE.get(), before + 1, "one serves for all times");
+}
+
+/// Whether croner, which is asked late, finds a time for what is read here.
+fn croner_finds_a_time(plain: &str) -> bool {
+    let parser = croner::parser::CronParser::builder()
+        .seconds(croner::parser::Seconds::Optional)
+        .year(croner::parser::Year::Disallowed)
+        .build();
+    let pattern = parser.parse(plain).expect(plain);
+    pattern.find_next_occurrence(&chrono::DateTime::UNIX_EPOCH, false).is_ok()
+}
+
+#[test]
+fn every_day_of_every_month_is_due_as_croner_has_it() {
+    for month in 1..=12 {
+        for day in (1..=31).flat_map(|day| [format!("{day}"), format!("{day}W")]).chain(["L".into(), "LW".into()]) {
+            let text = format!("0 0 {day} {month} *");
+            assert_eq!(Cron::parse(&text).is_ok(), croner_finds_a_time(&text), "{text}");
+        }
+        for weekday in ["0", "7", "MON#1", "MON#5", "5L", "1-5"] {
+            let text = format!("0 0 * {month} {weekday}");
+            assert!(Cron::parse(&text).is_ok() && croner_finds_a_time(&text), "{text}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_is_read_here_croner_reads_too(
+        text in prop_oneof![
+            expression_or_seconds(),
+            (day_field(), field(1, 12), weekday_field())
+                .prop_map(|(day, month, weekday)| format!("7 5 {day} {month} {weekday}")),
+            "[0-9*/,#LW?A-Z -]{0,24}",
+        ],
+    ) {
+        if let Ok(read) = grammar::read(&text) {
+            prop_assert_eq!(Cron::parse(&text).is_ok(), croner_finds_a_time(&read.plain), "{}", text);
+        }
+    }
 }

@@ -23,8 +23,10 @@ use std::path::{Path, PathBuf};
 /// connections checkpoint and write at the same instant.
 pub const OLDEST_ENGINE: i32 = 3_051_003;
 
-/// Migrations in order; number n stands at index n - 1. The first is the whole contract.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../schema.sql")];
+/// The first migration: the whole contract.
+const SCHEMA: &str = include_str!("../../../schema.sql");
+/// Migrations in order, each with its checksum; number n stands at index n - 1.
+static MIGRATIONS: [(&str, i64); 1] = [(SCHEMA, checksum(SCHEMA))];
 
 /// The version of the tables that this program makes.
 pub(super) const NEWEST: u32 = MIGRATIONS.len() as u32;
@@ -201,13 +203,13 @@ pub(super) fn version_of(conn: &Connection) -> Result<Option<u32>> {
     let mut newest = 0;
     for row in rows {
         let (version, sum) = row?;
-        let Some(text) = MIGRATIONS.get(version as usize - 1) else {
+        let Some((_, known)) = MIGRATIONS.get(version as usize - 1) else {
             return Err(Error::failed(format!("the database is of version {version}, newer than this program's"))
                 .hint(
                     "use the newer program; both may run side by side only in the order in which they were upgraded",
                 ));
         };
-        if checksum(text) != sum {
+        if *known != sum {
             return Err(Error::failed(format!(
                 "version {version} of the tables in this database is not this program's"
             ))
@@ -239,15 +241,13 @@ pub(super) fn make(conn: &mut Connection) -> Result<()> {
 fn migrate(conn: &mut Connection, create: Create) -> Result<()> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let done = version_of(&transaction)?.unwrap_or(0);
-    for (text, version) in MIGRATIONS.iter().zip(1u32..).skip(done as usize) {
+    for ((text, sum), version) in MIGRATIONS.iter().zip(1u32..).skip(done as usize) {
         if version == 1 {
             first(&transaction, create)?;
         }
         transaction.execute_batch(text)?;
-        transaction.execute(
-            "INSERT INTO rowmill_migration (version, checksum) VALUES (?1, ?2)",
-            params![version, checksum(text)],
-        )?;
+        transaction
+            .execute("INSERT INTO rowmill_migration (version, checksum) VALUES (?1, ?2)", params![version, sum])?;
     }
     if done == 0 {
         let Create::WithPartitions(partitions) = create else { return Err(no_tables()) };
@@ -277,9 +277,14 @@ pub(super) fn no_tables() -> Error {
 }
 
 /// FNV-1a, 64 bits (Fowler, Noll and Vo; parameters of RFC 9923): tells whether two texts of a migration are the same.
-fn checksum(text: &str) -> i64 {
-    let fold = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, fold).cast_signed()
+/// Made when the program is: every command compares it.
+const fn checksum(text: &str) -> i64 {
+    let (bytes, mut sum, mut at) = (text.as_bytes(), 0xcbf2_9ce4_8422_2325_u64, 0);
+    while at < bytes.len() {
+        sum = (sum ^ bytes[at] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        at += 1;
+    }
+    sum.cast_signed()
 }
 
 #[cfg(test)]
