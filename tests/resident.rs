@@ -15,8 +15,10 @@ mod storm;
 
 mod resident {
     mod beside_cron;
+    mod cage;
     mod deaths;
     mod ends;
+    mod living;
     mod load;
     mod orders;
     mod reload;
