@@ -7,7 +7,7 @@ use super::judge::{self, Judged};
 use crate::clock::{Millis, Watch};
 use crate::cron::Timing;
 use crate::error::{Error, Result};
-use crate::store::{Fired, Firing, Kept, Schedule, Store};
+use crate::store::{Fired, Firing, Kept, Schedule, Store, release_waiting};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(super) fn enqueue_due(
     let (asked, free): (Vec<Kept>, Vec<Kept>) =
         store.due_schedules(now_ms)?.into_iter().partition(|kept| kept.schedule.guarded);
     *guarded = asked;
-    let mut result = release_waiting(store, now_ms, enqueued);
+    let mut result = Ok(());
     let mut group = Vec::new();
     let mut occurrences = 0;
     for kept in free {
@@ -158,7 +158,7 @@ pub fn begins(schedule: &Schedule, now_ms: Millis) -> Result<Option<Millis>> {
 
 /// The task that a person asks for by hand: as if it were due at `now_ms`, without jitter.
 pub fn task_now(schedule: &Schedule, now_ms: Millis) -> crate::task::NewTask {
-    crate::task::NewTask { run_at_ms: None, ..judge::task(schedule, now_ms, Millis::MAX) }
+    crate::task::NewTask { run_at_ms: None, ..schedule.task(now_ms, Millis::MAX) }
 }
 
 fn firing(store: &mut dyn Store, kept: &Kept, now_ms: Millis) -> Result<Firing> {
@@ -169,7 +169,7 @@ fn firing(store: &mut dyn Store, kept: &Kept, now_ms: Millis) -> Result<Firing> 
     Ok(Firing {
         name: schedule.name.clone(),
         was: (was_next, kept.seen_at),
-        due: due.into_iter().map(|at| (at, judge::task(schedule, at, now_ms))).collect(),
+        due: due.into_iter().map(|at| (at, schedule.task(at, now_ms))).collect(),
         passed,
         next_at,
         now_ms,
@@ -224,19 +224,16 @@ fn tell(firing: &Firing, fired: Fired, enqueued: &mut Vec<Enqueued>) {
     }
 }
 
-/// Enqueues the earliest occurrence of each schedule whose tasks are all settled.
-fn release_waiting(store: &mut dyn Store, now_ms: Millis, enqueued: &mut Vec<Enqueued>) -> Result<()> {
+/// Enqueues what has waited for a task that is settled now, where no worker has done that.
+pub(super) fn enqueue_waiting(store: &mut dyn Store, now_ms: Millis, enqueued: &mut Vec<Enqueued>) -> Result<()> {
     let mut result = Ok(());
-    for (kept, due_at) in store.waiting_occurrences()? {
-        let name = &kept.schedule.name;
-        let task = judge::task(&kept.schedule, due_at, now_ms);
-        match store.fire_waiting(name, due_at, &task, now_ms) {
-            Ok(Some(id)) => {
+    for (name, due_at, task) in release_waiting(store, now_ms)? {
+        match task {
+            Ok(id) => {
                 log::info!("schedule {name} has waited, task {id} is enqueued");
-                enqueued.push((name.clone(), due_at, id));
+                enqueued.push((name, due_at, id));
             }
-            Ok(None) => {}
-            Err(e) => result = result.and(Err(named(e, name))),
+            Err(e) => result = result.and(Err(named(e, &name))),
         }
     }
     result

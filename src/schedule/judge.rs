@@ -7,8 +7,7 @@
 use crate::clock::Millis;
 use crate::cron::Timing;
 use crate::store::{CatchUp, Kept, MOST_AT_ONCE, MOST_COUNTED, Passed, Schedule};
-use crate::task::{NewTask, span_text};
-use chrono::{TimeZone, Utc};
+use crate::task::span_text;
 
 /// An occurrence that is no later than this is in time: cron may miss a minute.
 pub(super) const IN_TIME_MS: u64 = 120_000;
@@ -92,64 +91,6 @@ fn run(kept: &Kept, timing: &Timing, after: Millis, upto: Millis) -> Option<Pass
     };
     let count = u32::try_from(counted).unwrap_or(MOST_COUNTED);
     Some(Passed { first_ms, last_ms, count, skipped: idle.is_some(), reason })
-}
-
-/// The task of an occurrence: the placeholders filled in, and begun later by the jitter.
-pub(super) fn task(schedule: &Schedule, due_ms: Millis, now_ms: Millis) -> NewTask {
-    let begin_ms = due_ms.saturating_add(jitter(schedule, due_ms));
-    NewTask {
-        job: schedule.job.clone(),
-        param: fill(&schedule.param, schedule, due_ms).into_bytes(),
-        priority: schedule.priority,
-        run_at_ms: Some(begin_ms).filter(|at| *at > now_ms),
-        unique_key: schedule.unique_key.as_ref().map(|key| fill(key, schedule, due_ms)),
-        ..NewTask::default()
-    }
-}
-
-/// From 0 up to the schedule's jitter; the same for whoever asks.
-fn jitter(schedule: &Schedule, due_ms: Millis) -> Millis {
-    let seed = schedule.name.bytes().chain(due_ms.to_le_bytes());
-    let spread = (u128::from(hash(seed)) * (u128::from(schedule.jitter_ms) + 1)) >> 64;
-    Millis::try_from(spread).unwrap_or(0)
-}
-
-/// FNV-1a, 64 bits (RFC 9923), mixed as SplitMix64 ends (Steele, Lea and Flood, 2014): alone, FNV's high bits hardly
-/// differ between neighbours.
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    let fnv =
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    let mixed = (fnv ^ (fnv >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-/// Puts the occurrence's time in the place of `{due}`, `{due_ms}` and `{date}`. In doubled braces they stand for themselves:
-/// `{{due}}` becomes `{due}`. All else stays as it is. What is put in needs no escape in JSON.
-pub(super) fn fill(text: &str, schedule: &Schedule, due_ms: Millis) -> String {
-    let local = Utc.timestamp_millis_opt(due_ms).single().map(|at| at.with_timezone(&schedule.zone));
-    let shown = |form: &str| local.map_or_else(|| due_ms.to_string(), |local| local.format(form).to_string());
-    let words =
-        [("{due}", shown("%Y-%m-%dT%H:%M:%S%:z")), ("{due_ms}", due_ms.to_string()), ("{date}", shown("%Y-%m-%d"))];
-    let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(brace) = rest.find('{') {
-        filled.push_str(&rest[..brace]);
-        rest = &rest[brace..];
-        let doubled = |word: &str| rest[1..].starts_with(word) && rest[1 + word.len()..].starts_with('}');
-        if let Some((word, _)) = words.iter().find(|(word, _)| doubled(word)) {
-            filled.push_str(word);
-            rest = &rest[word.len() + 2..];
-        } else if let Some((word, value)) = words.iter().find(|(word, _)| rest.starts_with(word)) {
-            filled.push_str(value);
-            rest = &rest[word.len()..];
-        } else {
-            filled.push('{');
-            rest = &rest[1..];
-        }
-    }
-    filled.push_str(rest);
-    filled
 }
 
 #[cfg(test)]

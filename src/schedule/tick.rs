@@ -1,6 +1,6 @@
 //! What one pass does, in order.
 
-use super::calendar::{Calendar, Enqueued, Guarded, enqueue_due, enqueue_guarded};
+use super::calendar::{Calendar, Enqueued, Guarded, enqueue_due, enqueue_guarded, enqueue_waiting};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Ended, LostClaim, Store};
@@ -55,7 +55,7 @@ pub fn tick(
     // One step that fails keeps no other from being done, the start of workers above all; the first error is answered.
     let mut guarded = Vec::new();
     let scheduled = enqueue_due(store, calendar, now_ms, &mut ticked.fired, &mut guarded);
-    let kept = keep_house(store, workers, now_ms, judge, &ticked.fired);
+    let kept = keep_house(store, workers, now_ms, judge, &mut ticked.fired);
     let started = start_missing(store, workers, start, &mut ticked.started);
     let asked = ask_last(store, calendar, guarded, workers, now_ms, &mut ticked.fired);
     frozen.map(drop).and(scheduled).and(kept).and(started).and(asked).map(|()| ticked)
@@ -85,11 +85,13 @@ fn keep_house(
     workers: u32,
     now_ms: Millis,
     judge: &dyn Fn(&LostClaim) -> Settlement,
-    fired: &[Enqueued],
+    fired: &mut Vec<Enqueued>,
 ) -> Result<()> {
     let plan = store.plan()?;
-    let mut touched: Vec<_> = fired.iter().map(|(_, _, id)| plan.partition_of(*id)).collect();
-    touched.extend(recover(store, now_ms, judge)?);
+    let recovered = recover(store, now_ms, judge);
+    let released = enqueue_waiting(store, now_ms, fired);
+    let mut touched = recovered?;
+    touched.extend(fired.iter().map(|(_, _, id)| plan.partition_of(*id)));
     for _ in 0..PROMOTE.1 {
         let some = store.promote(now_ms, PROMOTE.0)?;
         if some.is_empty() {
@@ -110,7 +112,7 @@ fn keep_house(
             break;
         }
     }
-    Ok(())
+    released
 }
 
 fn start_missing(

@@ -10,6 +10,7 @@ mod examine;
 mod govern;
 mod hand;
 mod look;
+mod occasion;
 mod operate;
 mod schedules;
 pub mod sqlite;
@@ -21,6 +22,7 @@ pub use examine::{
 pub use govern::{Claimed, Curb, DayCount, Govern, Hand, Order, Pruned, Released, Resident};
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Mark, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Waiting, WorkerInfo};
+pub use occasion::release_waiting;
 pub use operate::{Chosen, Fate, Operate, Operation, Tally, Tell};
 pub use schedules::{
     CatchUp, Fired, Firing, First, Kept, LastFired, MOST_AT_ONCE, MOST_COUNTED, Occurrence, Origin, Overlap, Passed,

@@ -349,7 +349,8 @@ pub trait Timetable {
     /// due time as its key.
     fn fire(&mut self, firings: &[Firing]) -> Result<Vec<Result<Option<Fired>>>>;
 
-    /// The schedules of which occurrences wait for a task before them, each with the earliest of these, unless it is paused.
+    /// The schedules of which occurrences wait although no task of theirs is unsettled any more, each with the earliest of
+    /// these, unless it is paused. A read of one index when none waits.
     fn waiting_occurrences(&mut self) -> Result<Vec<(Kept, Millis)>>;
 
     /// Enqueues an occurrence that waits; `None` when a task of the schedule is still unsettled, or it waits no more.

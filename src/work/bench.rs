@@ -8,8 +8,8 @@ use super::stop::{Level, Stop};
 use super::strange::Strange;
 use crate::clock::{Watch, world};
 use crate::error::{Error, Kind, Result};
-use crate::store::{Badge, Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict};
-use crate::task::{Cause, Company, Ending, Policy, Settlement, Task, decide};
+use crate::store::{Badge, Claim, Ended, FOLLOW_UPS_AT_ONCE, LastWord, Store, Verdict, release_waiting};
+use crate::task::{Cause, Company, Ending, Partition, Policy, Settlement, Task, decide};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Bench {
     pub(super) died: u64,
     /// Whether follow-ups of a task that it settled wait to be inserted.
     pub(super) spreads: bool,
+    /// Whether tasks were settled since it was last looked whether occurrences of schedules wait for that.
+    pub(super) settled: bool,
     /// Jobs that only others know.
     pub(super) strange: Strange,
 }
@@ -56,6 +58,12 @@ pub(super) fn has_rest(company: Option<&Company>) -> bool {
 }
 
 impl Bench {
+    /// A bench on which nothing was done yet.
+    pub(super) fn new(runner: Runner, tools: Tools, stop: Stop, grace: Duration, workers: u32) -> Bench {
+        let strange = Strange::default();
+        Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false, settled: false, strange }
+    }
+
     /// What a job's failures cost.
     pub(super) fn policy_of(&self, job: &str) -> Policy {
         self.tools.registry.get(job).map(|job| job.policy).unwrap_or_default()
@@ -232,6 +240,27 @@ impl Bench {
         Ok(again)
     }
 
+    /// Enqueues the occurrences of schedules that have waited for what was settled here. Answers their partitions. One that
+    /// is refused waits on; the next tick says why.
+    pub(super) fn release_waiting(&mut self, store: &mut dyn Store) -> Result<Vec<Partition>> {
+        if !self.settled {
+            return Ok(Vec::new());
+        }
+        let plan = store.plan()?;
+        let mut touched = Vec::new();
+        for (name, _, task) in release_waiting(store, self.tools.clock.now_ms())? {
+            match task {
+                Ok(id) => {
+                    log::info!("schedule {name} has waited, task {id} is enqueued");
+                    touched.push(plan.partition_of(id));
+                }
+                Err(e) => log::debug!("schedule {name} waits on: {e}"),
+            }
+        }
+        self.settled = false;
+        Ok(touched)
+    }
+
     /// The lines of settled tasks, in one write.
     pub(super) fn report<'a>(&mut self, settled: impl Iterator<Item = (i64, &'a str, &'a Verdict, &'a Ended)>) {
         let mut lines = self.tools.journal.lines();
@@ -240,6 +269,7 @@ impl Bench {
             report::add(&mut lines, now_ms, id, job, verdict, ended);
             let died = *verdict == Verdict::Written && matches!(ended.settlement, Settlement::Dead { .. });
             self.died += u64::from(died);
+            self.settled = true;
         }
         self.tools.journal.append(&lines);
     }

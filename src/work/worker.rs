@@ -9,7 +9,6 @@ use super::options::{Mode, Options, Summary};
 use super::runner::{Runner, Tools};
 use super::slice::Slice;
 use super::stop::{Level, Stop};
-use super::strange::Strange;
 use super::watch;
 use crate::clock::{Clock, Watch, world};
 use crate::error::{Kind, Result};
@@ -83,8 +82,7 @@ pub fn work(
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
     let (grace, workers) = (options.grace, homes.workers());
-    let bench =
-        Bench { runner, tools, stop, grace, workers, rows: 64, died: 0, spreads: false, strange: Strange::default() };
+    let bench = Bench::new(runner, tools, stop, grace, workers);
     let mut worker = Worker {
         store,
         options,
@@ -217,6 +215,8 @@ impl Worker<'_> {
             let waiting = self.store.waiting()?;
             self.store.ring(&waiting, self.homes.workers());
         }
+        let begun = self.bench.release_waiting(self.store)?;
+        self.store.ring(&begun, self.homes.workers());
         self.fold_when_due()?;
         self.bench.strange.ask(self.store)?;
         if self.bench.spreads || self.looked.left_of(SPREAD_AFTER).is_zero() {

@@ -4,7 +4,7 @@
 
 use super::schedules::{DUE_MS, MADE_MS, MINUTE_MS, NEXT_MS, asked, fire, firing, kept, schedule, set};
 use crate::scene::{FAR_MS, Scene, done, retried, task};
-use rowmill::store::{Firing, Kept, LastFired, Overlap, Passed, Schedule};
+use rowmill::store::{Firing, Kept, LastFired, Overlap, Passed, Schedule, release_waiting};
 use rowmill::task::{NewTask, Settlement};
 
 on_every_backend!(
@@ -14,6 +14,7 @@ on_every_backend!(
     a_refused_task_moves_no_schedule_and_no_other,
     overlap_skip_leaves_out_what_comes_too_early,
     overlap_queue_waits_and_goes_on_in_order,
+    overlap_queue_holds_a_thousand_and_says_so,
     overlap_is_judged_by_tasks_that_are_unsettled,
     a_key_that_is_taken_skips_the_occurrence,
     what_is_not_enqueued_is_written_down_in_runs,
@@ -141,17 +142,39 @@ fn overlap_queue_waits_and_goes_on_in_order(s: &mut Scene) {
     let waits = |s: &mut Scene| -> Vec<i64> {
         s.store.waiting_occurrences().unwrap().into_iter().map(|(_, due)| due).collect()
     };
-    assert_eq!(waits(s), [NEXT_MS]);
-    assert_eq!(s.store.fire_waiting("a", NEXT_MS, &asked(), 5).unwrap(), None, "a task of it is unsettled");
+    assert_eq!(waits(s), [0; 0], "a task of it is unsettled");
+    assert_eq!(s.store.fire_waiting("a", NEXT_MS, &asked(), 5).unwrap(), None, "who has not looked is told so");
     settle(s, id, done());
+    assert_eq!(waits(s), [NEXT_MS]);
     // What is due now queues up behind those that wait, although nothing runs.
     assert_eq!(fire(s, &[NEXT_MS + 2 * MINUTE_MS]), []);
     let second = s.store.fire_waiting("a", NEXT_MS, &asked(), FAR_MS).unwrap().unwrap();
     assert_eq!(s.store.fire_waiting("a", NEXT_MS, &asked(), FAR_MS).unwrap(), None, "it waits no more");
     assert_eq!(kept(s, "a").last.unwrap(), LastFired { due_at: NEXT_MS, fired_at: FAR_MS, task: second });
-    assert_eq!((waits(s), reports(s)), (vec![NEXT_MS + MINUTE_MS], 2));
+    assert_eq!((waits(s), reports(s)), (vec![], 2));
+    settle(s, second, done());
+    assert_eq!(waits(s), [NEXT_MS + MINUTE_MS]);
     s.store.pause_schedule("a", "me", 5).unwrap();
     assert_eq!(waits(s), [0; 0], "a paused one is not seen to");
+}
+
+fn overlap_queue_holds_a_thousand_and_says_so(s: &mut Scene) {
+    set(s, &[overlapping(Overlap::Queue)]);
+    let minutes = |of: std::ops::Range<i64>| of.map(|n| DUE_MS + n * MINUTE_MS).collect::<Vec<_>>();
+    let waiting = |s: &Scene| s.number("SELECT count(*) FROM rowmill_occurrence WHERE outcome = 'waiting'");
+    let id = fire(s, &minutes(0..1))[0].1;
+    assert_eq!((fire(s, &minutes(1..1_000)).len(), waiting(s)), (0, 999));
+    // The last place is taken by the first of these three.
+    assert_eq!((fire(s, &minutes(1_000..1_003)).len(), waiting(s)), (0, 1_000));
+    let latest = s.store.occurrences("a", 2).unwrap();
+    let said =
+        latest.iter().map(|o| ((o.due_at - DUE_MS) / MINUTE_MS, o.outcome.as_str(), o.count, o.reason.as_deref()));
+    let full = (1_001, "skipped", 2, Some("overlap: 1000 wait already"));
+    assert_eq!(said.collect::<Vec<_>>(), [full, (1_000, "waiting", 1, None)]);
+    settle(s, id, done());
+    assert_eq!(release_waiting(s.store.as_mut(), 5).unwrap().len(), 1, "the first of them, and no more");
+    assert_eq!((fire(s, &minutes(1_003..1_005)).len(), waiting(s)), (0, 1_000), "a place is free, for one");
+    assert_eq!(reports(s), 2);
 }
 
 fn overlap_is_judged_by_tasks_that_are_unsettled(s: &mut Scene) {

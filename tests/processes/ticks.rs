@@ -171,3 +171,30 @@ fn fire_all(path: &std::path::Path) {
         answer.unwrap();
     }
 }
+
+#[test]
+fn what_has_waited_begins_when_the_task_before_it_ends_and_needs_no_tick() {
+    let here = Installation::new(
+        "workers = 2\nlinger = \"10m\"\n[[schedule]]\nname = \"often\"\nevery = \"1s\"\noverlap = \"queue\"\ncatch_up = \"all\"\n\
+         job = \"gate\"\n",
+    );
+    here.script("gate", "while [ ! -e open ]; do sleep 0.02; done\n");
+    let waiting = || {
+        let sql = "SELECT count(*) FROM rowmill_occurrence WHERE outcome = 'waiting'";
+        here.sql().query_row(sql, [], |r| r.get::<_, u64>(0)).unwrap()
+    };
+    within(BOUND, "three to wait", || {
+        here.run(&["tick"]).well();
+        (waiting() >= 3).then_some(())
+    });
+    let all = waiting() + 1;
+    assert_eq!(here.count("job = 'gate'"), 1, "one at a time");
+    // Nobody ticks any more.
+    here.write("open", "");
+    within(BOUND, "all of them to run", || (here.done() == all).then_some(()));
+    let apart = "NOT EXISTS (SELECT 1 FROM task t WHERE t.id < task.id AND t.finished_at > task.started_at)";
+    assert_eq!(here.count(apart), i64::try_from(all).unwrap(), "one after the other");
+    let due = "SELECT group_concat(due_at) = (SELECT group_concat(due_at) FROM
+                 (SELECT due_at FROM rowmill_occurrence ORDER BY due_at)) FROM (SELECT due_at FROM rowmill_occurrence ORDER BY task)";
+    assert!(here.sql().query_row(due, [], |r| r.get::<_, bool>(0)).unwrap(), "in their order");
+}

@@ -1,4 +1,4 @@
-//! What each policy makes of the same due times, and what stands in the place of placeholders.
+//! What each policy makes of the same due times.
 
 use super::*;
 use crate::store::Order;
@@ -95,38 +95,6 @@ fn nothing_is_due_after_the_end() {
     assert_eq!(first(&kept.schedule, &timing, NOON - MINUTE), None);
 }
 
-#[test]
-fn placeholders_are_the_local_time_of_the_occurrence() {
-    let schedule = Schedule { zone: Tz::Europe__Berlin, ..Schedule::new("s", "@daily", "j") };
-    let at = 1_893_452_400_000; // 2029-12-31 23:00 UTC
-    for (text, filled) in [
-        ("{due}", "2030-01-01T00:00:00+01:00"),
-        ("{due_ms} {date}{date}", "1893452400000 2030-01-012030-01-01"),
-        (r#"{"a":"{date}","b":{"c":"{{date}}"}}"#, r#"{"a":"2030-01-01","b":{"c":"{date}"}}"#),
-        // All else is left alone.
-        ("{ due} {Due} {uid} {{uid}} {due", "{ due} {Due} {uid} {{uid}} {due"),
-        ("{{due}", "{2030-01-01T00:00:00+01:00"),
-        ("{{{date}}}", "{{date}}"),
-        ("ü{date}ü", "ü2030-01-01ü"),
-        ("", ""),
-    ] {
-        assert_eq!(fill(text, &schedule, at), filled, "{text}");
-    }
-}
-
-#[test]
-fn jitter_is_the_same_for_whoever_asks_and_spreads() {
-    let schedule = Schedule { jitter_ms: 30_000, ..Schedule::new("s", "* * * * *", "j") };
-    let begins: Vec<Millis> = (0..200).map(|n| jitter(&schedule, NOON + n * MINUTE)).collect();
-    assert!(begins.iter().all(|ms| (0..=30_000).contains(ms)), "{begins:?}");
-    assert!(begins.iter().any(|ms| *ms < 5_000) && begins.iter().any(|ms| *ms > 25_000), "{begins:?}");
-    let another = Schedule { name: "t".to_string(), ..schedule.clone() };
-    assert!((0..200).any(|n| jitter(&another, NOON + n * MINUTE) != begins[n as usize]));
-    let late = task(&schedule, NOON, NOON + 31_000);
-    assert_eq!((late.run_at_ms, task(&schedule, NOON, NOON - 1).run_at_ms), (None, Some(NOON + begins[0])));
-    assert_eq!(jitter(&Schedule { jitter_ms: 0, ..schedule }, NOON), 0);
-}
-
 proptest! {
     #[test]
     fn every_due_time_is_judged_once(
@@ -147,10 +115,5 @@ proptest! {
         }
         seen.sort_unstable();
         prop_assert_eq!(seen, (0..=minutes).map(|n| NOON + n * MINUTE).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn texts_without_placeholders_stay_as_they_are(text in "[^{]*") {
-        prop_assert_eq!(fill(&text, &Schedule::new("s", "@daily", "j"), NOON), text);
     }
 }

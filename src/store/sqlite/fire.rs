@@ -131,6 +131,18 @@ fn live_task(tx: &Transaction<'_>, name: &str, overlap: Overlap) -> Result<Optio
     Ok(live)
 }
 
+/// Whether a task of the schedule is unsettled, as [`live_task`] finds it where occurrences wait.
+pub(super) fn is_live(conn: &Connection, name: &str) -> Result<bool> {
+    let mut query = conn.prepare_cached(OPEN)?;
+    let mut rows = query.query(params![name, LOOKED_AT.0])?;
+    while let Some(row) = rows.next()? {
+        if !matches!(row.get::<_, Option<String>>(3)?.as_deref(), None | Some("done" | "cancelled" | "dead")) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn waiting_count(tx: &Transaction<'_>, name: &str) -> Result<usize> {
     Ok(tx.prepare_cached(WAITING)?.query_row([name], |r| r.get(0))?)
 }

@@ -98,7 +98,9 @@ impl Timetable for Sqlite {
         drop(query);
         let mut waiting = Vec::with_capacity(rows.len());
         for (name, due_at) in rows {
-            waiting.extend(one(&self.conn, &name)?.filter(|kept| kept.paused.is_none()).map(|kept| (kept, due_at)));
+            if !fire::is_live(&self.conn, &name)? {
+                waiting.extend(one(&self.conn, &name)?.filter(|kept| kept.paused.is_none()).map(|kept| (kept, due_at)));
+            }
         }
         Ok(waiting)
     }
@@ -209,7 +211,9 @@ fn set(store: &mut Sqlite, wanted: &[Schedule], digest: i64, now_ms: Millis, fir
         store.write(|tx| some.iter().try_for_each(|name| remove(tx, name)))?;
     }
     for some in changed.chunks(STEP) {
-        let begun: Vec<_> = some.iter().map(|(schedule, _)| (first(schedule, now_ms), now_ms)).collect();
+        // Whoever keeps his place needs no first time.
+        let first = |schedule: &Schedule, anew: bool| anew.then(|| first(schedule, now_ms)).flatten();
+        let begun: Vec<_> = some.iter().map(|(schedule, anew)| (first(schedule, *anew), now_ms)).collect();
         store.write(|tx| some.iter().zip(&begun).try_for_each(|((s, anew), begun)| put(tx, s, *begun, *anew)))?;
     }
     store.write(|tx| {
