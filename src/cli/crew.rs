@@ -8,6 +8,7 @@ use super::site::{Site, env};
 use super::{Verdict, print, show, tick};
 use crate::clock::Watch;
 use crate::error::{Error, Result};
+use crate::schedule::TAKES_PLACE;
 use crate::store::{Hand, Order, Resident, Store};
 use chrono_tz::Tz;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,8 +19,6 @@ use std::time::Duration;
 
 /// Workers that were told to stop are gone after this, or something is wrong: twice their grace, and some more.
 pub(super) const PATIENCE: Duration = Duration::from_secs(50);
-/// A worker that was started has taken its place after this, or it has failed.
-pub(super) const TAKES_PLACE: Duration = Duration::from_secs(10);
 /// How long to wait at most between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// The same for what takes only milliseconds.

@@ -4,17 +4,15 @@
 //! started itself are waited for, and tell how they ended; those that somebody else started (a tick of cron's, `restart`)
 //! are only watched. Whoever dies at every start is given growing pauses.
 
-use super::Launch;
-use crate::clock::Watch;
+use super::reach::{Begun, Ending, Reach};
+use crate::clock::{Watch, world};
 use crate::error::Result;
-use crate::log::Journal;
 use crate::store::Hand;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{Child, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 /// A worker that lived for this long has started well, whatever became of it then.
@@ -52,13 +50,12 @@ pub struct Ended {
     pub pause: Duration,
 }
 
-#[derive(Debug)]
 struct Ward {
     index: u32,
     pid: i32,
     process: OwnedFd,
     /// Of one that was started here.
-    child: Option<Child>,
+    ending: Option<Ending>,
     since: Watch,
     told: bool,
 }
@@ -72,8 +69,8 @@ struct Rest {
 }
 
 /// All that are watched.
-#[derive(Debug, Default)]
-pub struct Wards {
+#[derive(Default)]
+pub(super) struct Wards {
     wards: Vec<Ward>,
     rests: BTreeMap<u32, Rest>,
     /// Processes that this user may not signal, of which that was said.
@@ -82,60 +79,44 @@ pub struct Wards {
 
 impl Wards {
     /// Starts worker `index` and watches over it.
-    pub fn start(&mut self, index: u32, launch: &Launch, journal: &Journal) -> Result<()> {
-        let mut child = launch.start(index, journal)?;
-        let pid = Pid::from_child(&child);
-        let process = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(process) => process,
-            Err(e) => {
-                // Without a descriptor it cannot be watched; the next look finds it as one that somebody started.
-                let wait = move || drop(child.wait());
-                std::thread::Builder::new().name("wait".to_string()).spawn(wait)?;
-                return Err(e.into());
-            }
-        };
-        let pid = pid.as_raw_nonzero().get();
-        self.wards.push(Ward { index, pid, process, child: Some(child), since: Watch::start(), told: false });
+    pub(super) fn start(&mut self, index: u32, reach: &dyn Reach) -> Result<()> {
+        let Begun { pid, process, ending } = reach.start(index)?;
+        self.wards.push(Ward { index, pid, process, ending: Some(ending), since: Watch::start(), told: false });
         Ok(())
     }
 
     /// Watches over those of `crew` that are not watched yet.
-    pub fn adopt(&mut self, crew: Vec<Hand>) {
+    pub(super) fn adopt(&mut self, crew: Vec<Hand>) {
         for hand in crew {
             let (index, pid) = (hand.info.index, hand.info.pid);
             if let Some(process) = hand.process.filter(|_| !self.has_process(pid)) {
-                self.wards.push(Ward { index, pid, process, child: None, since: Watch::start(), told: false });
+                self.wards.push(Ward { index, pid, process, ending: None, since: Watch::start(), told: false });
             }
         }
     }
 
     /// Whether a process of worker `index` is watched.
-    pub fn has(&self, index: u32) -> bool {
+    pub(super) fn has(&self, index: u32) -> bool {
         self.wards.iter().any(|ward| ward.index == index)
     }
 
     /// Whether this process is watched.
-    pub fn has_process(&self, pid: i32) -> bool {
+    pub(super) fn has_process(&self, pid: i32) -> bool {
         self.wards.iter().any(|ward| ward.pid == pid)
     }
 
-    /// Whether nobody is left.
-    pub fn is_empty(&self) -> bool {
-        self.wards.is_empty()
-    }
-
     /// Index and process of all.
-    pub fn all(&self) -> Vec<(u32, i32)> {
+    pub(super) fn all(&self) -> Vec<(u32, i32)> {
         self.wards.iter().map(|ward| (ward.index, ward.pid)).collect()
     }
 
     /// How long worker `index` is still to rest before it is started.
-    pub fn rest_of(&self, index: u32) -> Duration {
+    pub(super) fn rest_of(&self, index: u32) -> Duration {
         self.rests.get(&index).map_or(Duration::ZERO, |rest| rest.since.left_of(rest.pause))
     }
 
     /// The shortest time until a rest of one of the first `workers` ends that are not there.
-    pub fn next_rest(&self, workers: u32) -> Option<Duration> {
+    pub(super) fn next_rest(&self, workers: u32) -> Option<Duration> {
         self.rests
             .keys()
             .filter(|index| **index < workers && !self.has(**index))
@@ -144,7 +125,10 @@ impl Wards {
     }
 
     /// Waits until one ends, one of `others` becomes readable, or `span` is over.
-    pub fn wait(&self, others: &[BorrowedFd<'_>], span: Duration) -> Result<()> {
+    pub(super) fn wait(&self, others: &[BorrowedFd<'_>], span: Duration) -> Result<()> {
+        if world::wait("watch", span) {
+            return Ok(());
+        }
         let processes = self.wards.iter().map(|ward| ward.process.as_fd());
         let all = processes.chain(others.iter().copied());
         let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
@@ -155,7 +139,7 @@ impl Wards {
     }
 
     /// Those that have ended since the last call.
-    pub fn ended(&mut self) -> Vec<Ended> {
+    pub(super) fn ended(&mut self) -> Vec<Ended> {
         let (over, living) = std::mem::take(&mut self.wards).into_iter().partition(|ward| is_over(&ward.process));
         self.wards = living;
         let over: Vec<Ward> = over;
@@ -166,7 +150,7 @@ impl Wards {
         self.strangers.remove(&ward.pid);
         let lived = ward.since.elapsed();
         // Its descriptor has said that it has ended: this does not wait.
-        let status = ward.child.and_then(|mut child| child.wait().ok());
+        let status = ward.ending.and_then(|ending| ending());
         let before = self.rests.get(&ward.index).map_or(0, |rest| rest.early_deaths);
         let (early_deaths, pause) = match status {
             _ if ward.told || lived >= LIVED => (0, Duration::ZERO),
@@ -180,15 +164,14 @@ impl Wards {
     }
 
     /// Whether a process was told to end.
-    pub fn was_told(&self, pid: i32) -> bool {
+    pub(super) fn was_told(&self, pid: i32) -> bool {
         self.wards.iter().any(|ward| ward.pid == pid && ward.told)
     }
 
     /// Tells a process to end, or to break off if it was told before. Whether it may be told at all.
-    pub fn tell(&mut self, pid: i32) -> bool {
+    pub(super) fn tell(&mut self, pid: i32, reach: &dyn Reach) -> bool {
         let Some(ward) = self.wards.iter_mut().find(|ward| ward.pid == pid) else { return true };
-        // It can fail otherwise only because the process has just ended.
-        if pidfd_send_signal(&ward.process, Signal::TERM) != Err(Errno::PERM) {
+        if reach.tell(pid, ward.process.as_fd()) {
             ward.told = true;
             return true;
         }

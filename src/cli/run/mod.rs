@@ -17,26 +17,17 @@ use super::tick::{judge, launch};
 use crate::clock::Watch;
 use crate::error::{Error, Result};
 use crate::log::Journal;
-use crate::schedule::{Ended, Launch, Wards, recover};
-use crate::store::{Store, Watchman};
+use crate::schedule::{Duty, Ended, Launch, Machine, Watchkeeping, recover};
+use crate::store::Store;
 use crate::work::Level;
 use crate::work::exec::signal_name;
 use notify::Notify;
-use reload::Rolling;
 use signals::Signals;
-use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 use ticker::Ticker;
-
-/// How often it is looked what others have done.
-const LOOK: Duration = Duration::from_secs(1);
-/// The same while a worker is awaited that was just started.
-const SHORT_LOOK: Duration = Duration::from_millis(20);
-/// The same while it ends.
-const LAST_LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn run(place: &PlaceArgs, register: Register, workers: Option<u32>) -> Result<Verdict> {
     let signals = Signals::listen()?;
@@ -51,7 +42,6 @@ pub(super) fn run(place: &PlaceArgs, register: Register, workers: Option<u32>) -
     log::info!("run begins pid={}", std::process::id());
     let launch = launch(&site, workers)?;
     let ticker = Ticker::start(Arc::clone(&site), workers)?;
-    let wards = Wards::default();
     let notify = Notify::find();
     let mut resident = Resident {
         site,
@@ -59,14 +49,9 @@ pub(super) fn run(place: &PlaceArgs, register: Register, workers: Option<u32>) -
         store: Some(store),
         workers,
         launch,
-        wards,
-        rolling: Rolling::default(),
-        deaths: false,
-        stopped: false,
+        keeping: Watchkeeping::default(),
         notify,
         said: String::new(),
-        failing: BTreeSet::new(),
-        watchman: None,
     };
     let ended = resident.stay(place, register, &signals, ticker).and_then(|()| resident.end(&signals));
     if let Err(e) = &ended {
@@ -84,18 +69,10 @@ struct Resident {
     store: Option<Box<dyn Store>>,
     workers: Option<u32>,
     launch: Launch,
-    wards: Wards,
-    rolling: Rolling,
-    /// Claims of workers that died are still to be settled.
-    deaths: bool,
-    stopped: bool,
+    keeping: Watchkeeping,
     notify: Notify,
     /// The last error, which is said once.
     said: String,
-    /// Workers whose start failed the last time.
-    failing: BTreeSet<u32>,
-    /// Looks for the frozen among that many workers.
-    watchman: Option<(u32, Box<dyn Watchman>)>,
 }
 
 impl Resident {
@@ -116,7 +93,9 @@ impl Resident {
                     Error::failed("the thread that ticks has ended").hint("the log says why; the workers go on")
                 );
             }
-            self.bury();
+            for ended in self.keeping.bury() {
+                tell(&ended, self.keeping.is_stopped());
+            }
             match self.look() {
                 Ok(()) => self.said.clear(),
                 Err(e) => {
@@ -131,82 +110,36 @@ impl Resident {
                 false => self.notify.ready(&self.status()),
                 true => self.notify.alive(&self.status()),
             }
-            self.wards.wait(&signals.descriptors(), self.span())?;
+            self.keeping.wait(&signals.descriptors())?;
         }
         Ok(())
     }
 
-    /// How long nothing is to be done unless something happens.
-    fn span(&self) -> Duration {
-        let span = if self.rolling.is_starting() { SHORT_LOOK } else { LOOK };
-        let rest = self.wards.next_rest(u32::MAX).filter(|rest| !rest.is_zero());
-        rest.map_or(span, |rest| rest.min(span))
-    }
-
     fn status(&self) -> String {
-        let workers = match self.wards.all().len() {
+        let workers = match self.keeping.count() {
             1 => "1 worker".to_string(),
             n => format!("{n} workers"),
         };
-        if self.stopped { format!("stopped by a person; {workers} left") } else { format!("{workers} alive") }
-    }
-
-    /// Takes note of workers that have ended.
-    fn bury(&mut self) {
-        for ended in self.wards.ended() {
-            self.deaths |= !ended.status.is_some_and(|status| status.success());
-            tell(&ended, self.stopped);
+        if self.keeping.is_stopped() {
+            format!("stopped by a person; {workers} left")
+        } else {
+            format!("{workers} alive")
         }
     }
 
-    /// Recovers what the dead have left, and starts who is missing.
     fn look(&mut self) -> Result<()> {
         if self.store.is_none() {
             self.store = Some(self.site.existing_store()?);
         }
         let Some(store) = self.store.as_deref_mut() else { return Ok(()) };
-        let wanted = match self.workers {
-            Some(workers) => workers,
-            None => store.plan()?.current().partitions,
+        let site = &self.site;
+        let settle = |store: &mut dyn Store| {
+            let (registry, now_ms) = (site.registry()?, site.clock.now_ms());
+            recover(store, now_ms, &|lost| judge(&registry, lost, now_ms))
         };
-        if self.deaths {
-            let (registry, now_ms) = (self.site.registry()?, self.site.clock.now_ms());
-            let touched = recover(store, now_ms, &|lost| judge(&registry, lost, now_ms))?;
-            store.ring(&touched, wanted);
-            self.deaths = false;
-        }
-        self.wards.adopt(store.crew()?);
-        if self.watchman.as_ref().is_none_or(|(count, _)| *count != wanted) {
-            self.watchman = Some((wanted, store.watchman(None, wanted)));
-        }
-        let stall = Duration::from_millis(self.site.config.stall_ms);
-        for frozen in
-            self.watchman.iter_mut().map(|(_, watchman)| watchman.look(stall)).collect::<Result<Vec<_>>>()?.concat()
-        {
-            let silent_s = frozen.silent.as_secs();
-            log::error!(
-                "worker {} (pid {}) made no progress for {silent_s} s and was killed",
-                frozen.index,
-                frozen.pid
-            );
-        }
-        self.stopped = store.stopped()?.is_some();
-        if self.stopped {
-            return Ok(());
-        }
-        let most = store.curb()?.map_or(wanted, |curb| curb.workers.min(wanted));
-        for index in 0..most {
-            if self.wards.has(index) || store.is_alive(index)? || !self.wards.rest_of(index).is_zero() {
-                continue;
-            }
-            match self.wards.start(index, &self.launch, &self.journal) {
-                Ok(()) => drop(self.failing.remove(&index)),
-                // One that cannot be started is said once, and tried again at the next look.
-                Err(e) if self.failing.insert(index) => log::error!("{e}"),
-                Err(_) => {}
-            }
-        }
-        self.rolling.step(&mut self.wards, store, most)
+        let stall = Duration::from_millis(site.config.stall_ms);
+        let reach = Machine { launch: &self.launch, journal: &self.journal };
+        self.keeping.look(store, &Duty { workers: self.workers, stall, recover: &settle, reach: &reach })
     }
 
     /// Reads the configuration anew. After an error all is as it was.
@@ -218,7 +151,7 @@ impl Resident {
         self.site = new;
         if differ {
             log::info!("workers are replaced one by one, since they know other jobs or settings");
-            self.rolling.all(&self.wards);
+            self.keeping.replace_all();
         }
         Ok(())
     }
@@ -227,28 +160,23 @@ impl Resident {
     fn end(&mut self, signals: &Signals) -> Result<()> {
         self.notify.stopping();
         log::info!("run is told to stop, and ends its workers");
-        let (mut told, watch) = (BTreeSet::new(), Watch::start());
+        let watch = Watch::start();
         loop {
-            for ended in self.wards.ended() {
+            for ended in self.keeping.bury() {
                 tell(&ended, true);
             }
-            // Ticks of cron's and other commands may start some meanwhile.
-            if let Some(crew) = self.store.as_deref_mut().and_then(|store| store.crew().ok()) {
-                self.wards.adopt(crew);
-            }
+            let reach = Machine { launch: &self.launch, journal: &self.journal };
             let now = signals.stop.level() == Level::BreakOff;
-            let mut left = self.wards.all();
-            // Two signals that come close together are taken for one: so at each look until it has ended. Who may not be
-            // told is somebody else's.
-            left.retain(
-                |(_, pid)| if told.insert(*pid) || now { self.wards.tell(*pid) } else { self.wards.was_told(*pid) },
-            );
+            let left = match self.store.as_deref_mut() {
+                Some(store) => self.keeping.dismiss(Some(store), now, &reach),
+                None => self.keeping.dismiss(None, now, &reach),
+            };
             let Some((index, pid)) = left.first() else { return Ok(()) };
             if watch.left_of(PATIENCE).is_zero() {
                 let text = format!("worker {index} (pid {pid}) does not end");
                 return Err(Error::try_again(text).hint("`rowmill workers` shows what it does"));
             }
-            self.wards.wait(&[], LAST_LOOK)?;
+            self.keeping.wait_for_the_last()?;
         }
     }
 }

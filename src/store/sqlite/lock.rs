@@ -6,7 +6,7 @@
 //! whoever has a lock also writes down in the database on which file: a lock on another one proves nothing until that
 //! process is gone.
 
-use crate::clock::Millis;
+use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::share::{self, Want};
 use rustix::fs::{FlockOperation, Mode, OFlags, Stat, Timestamps, UTIME_NOW, flock, fstat, futimens, open, stat};
@@ -34,8 +34,10 @@ pub(crate) fn try_lock_patiently(run: &Path, name: &str) -> Result<Option<File>>
         if let Some(file) = try_lock(run, name)? {
             return Ok(Some(file));
         }
-        let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-        let _ = rustix::event::poll(&mut [], Some(&pause));
+        if !world::wait("lock", Duration::from_millis(5)) {
+            let pause = rustix::event::Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+            let _ = rustix::event::poll(&mut [], Some(&pause));
+        }
     }
     Ok(None)
 }
