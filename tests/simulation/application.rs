@@ -1,11 +1,12 @@
 //! Programs that ask for work, and people who mend: what they do to the rows, at every moment of a task's life.
 
+use super::arena::{Lines, Other, Who};
 use super::chance::Chance;
 use super::jobs::{End, Play};
 use super::store::SeamStore;
 use super::world::Simulated;
 use crate::clock::{Millis, world};
-use crate::store::{Chosen, Govern, Operate, Store};
+use crate::store::{Chosen, Curb, Govern, Operate, Store};
 use crate::task::NewTask;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -46,9 +47,14 @@ fn a_task(chance: &mut Chance, now_ms: Millis) -> NewTask {
 }
 
 /// An application: some requests, by the library or by SQL of its own.
-pub(super) fn apply(there: &Arc<Simulated>, mut store: SeamStore, database: &Path, mut chance: Chance) {
-    let conn = Connection::open(database).unwrap();
-    conn.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA busy_timeout = 0").unwrap();
+pub(super) fn apply(
+    there: &Arc<Simulated>,
+    mut store: SeamStore,
+    lines: &Arc<Lines>,
+    database: &Path,
+    mut chance: Chance,
+) {
+    let conn = Other::open(lines, Who::Application, database);
     for _ in 0..3 + chance.below(8) {
         world::pass("application");
         if there.inner().record.asked.len() >= MOST_TASKS {
@@ -90,7 +96,7 @@ fn insert(there: &Arc<Simulated>, conn: &Connection, task: &NewTask, chance: &mu
         return;
     }
     let before: Vec<i64> = ids(conn, "SELECT id FROM queue WHERE unique_key IS NOT NULL");
-    let inserted = conn.execute(&sql, params![task.job, param, task.priority, task.run_at_ms, task.unique_key]);
+    let inserted = run(conn, &sql, params![task.job, param, task.priority, task.run_at_ms, task.unique_key]);
     let id = conn.last_insert_rowid();
     if slow {
         world::wait("application holds the lock", Duration::from_millis(chance.below(40)));
@@ -108,6 +114,10 @@ fn insert(there: &Arc<Simulated>, conn: &Connection, task: &NewTask, chance: &mu
     }
 }
 
+fn run(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> rusqlite::Result<usize> {
+    conn.prepare_cached(sql)?.execute(params)
+}
+
 fn ids(conn: &Connection, sql: &str) -> Vec<i64> {
     let mut query = conn.prepare_cached(sql).unwrap();
     query.query_map([], |r| r.get(0)).and_then(Iterator::collect).unwrap_or_default()
@@ -122,13 +132,13 @@ fn change(there: &Arc<Simulated>, conn: &Connection, chance: &mut Chance) {
     let id = *chance.one_of(&all);
     let now_ms = there.clock.now_ms();
     let done = match chance.below(5) {
-        0 => conn.execute("UPDATE queue SET status = 'cancelled' WHERE id = ?1", [id]),
-        1 => conn.execute("DELETE FROM queue WHERE id = ?1", [id]).inspect(|_| {
+        0 => run(conn, "UPDATE queue SET status = 'cancelled' WHERE id = ?1", [id]),
+        1 => run(conn, "DELETE FROM queue WHERE id = ?1", [id]).inspect(|_| {
             there.inner().record.may_be_gone.insert(id);
         }),
-        2 => conn.execute("UPDATE queue SET priority = ?2 WHERE id = ?1", [id, chance.below(9) as i64]),
-        3 => conn.execute("UPDATE queue SET run_at = ?2 WHERE id = ?1", [id, now_ms + chance.below(200) as i64]),
-        _ => conn.execute("UPDATE queue SET run_at = NULL WHERE id = ?1", [id]),
+        2 => run(conn, "UPDATE queue SET priority = ?2 WHERE id = ?1", [id, chance.below(9) as i64]),
+        3 => run(conn, "UPDATE queue SET run_at = ?2 WHERE id = ?1", [id, now_ms + chance.below(200) as i64]),
+        _ => run(conn, "UPDATE queue SET run_at = NULL WHERE id = ?1", [id]),
     };
     there.inner().record.say(format_args!("an application changes {id}: {done:?}"));
 }
@@ -140,7 +150,7 @@ pub(super) fn administer(there: &Arc<Simulated>, store: &mut SeamStore, mut chan
     let some: Vec<i64> = all.iter().copied().filter(|_| chance.once_in(4)).collect();
     let nobody = &mut |_, _| {};
     // Locked or full: a person would call it again.
-    let _ = match chance.below(8) {
+    let _ = match chance.below(9) {
         0 | 1 => store.scale(1 + chance.below(4) as u32).map(drop),
         2 => {
             there.inner().record.retried.extend(&some);
@@ -150,6 +160,11 @@ pub(super) fn administer(there: &Arc<Simulated>, store: &mut SeamStore, mut chan
         4 => store.release(&Chosen::Ids(&some), now_ms, nobody).map(drop),
         5 => store.pause("play", "a person", now_ms).map(drop),
         6 => store.resume("play").map(drop),
+        7 => {
+            // What a tick does when the machine is busy.
+            let curb = Curb { workers: 1, since: now_ms, why: "load".into() };
+            store.set_curb(chance.once_in(2).then_some(&curb))
+        }
         _ => store.stop("a person", now_ms).and_then(|_| store.start(now_ms)).map(drop),
     };
 }

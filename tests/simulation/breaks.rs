@@ -1,6 +1,6 @@
 //! Proof that the checks see: each deliberate break of the engine is found by some seed.
 
-use super::{number, run};
+use super::{SEEDS, for_all, number, run};
 
 /// The breaks, each with what it takes away. They are switches in the store that only tests compile.
 const BREAKS: &[&str] = &[
@@ -18,11 +18,15 @@ const BREAKS: &[&str] = &[
 
 #[test]
 fn each_break_is_found() {
-    let most = number("ROWMILL_SEEDS").unwrap_or(400);
+    let most = number("ROWMILL_SEEDS").unwrap_or(SEEDS);
     let mut missed = Vec::new();
     for what in BREAKS {
-        let found = (0..most).find_map(|seed| run(seed, &[what]).outcome.err().map(|why| (seed + 1, why)));
-        match found {
+        let all = for_all(0..most, |arena, seed| {
+            let outcome = run(arena, seed, &[what]).outcome;
+            let found = outcome.is_err();
+            (outcome, found)
+        });
+        match all.into_iter().find_map(|(seed, outcome)| outcome.err().map(|why| (seed + 1, why))) {
             Some((seeds, why)) => println!("{what}: found by seed number {seeds}: {why}"),
             None => missed.push(*what),
         }

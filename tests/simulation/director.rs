@@ -4,15 +4,15 @@
 //! more, ticks come as cron would call them, and everything that was asked for has to come to its end.
 
 use super::application;
-use super::jobs::registry;
+use super::arena::{Arena, Lent, Lines};
+use super::jobs::{policy_of, registry};
+use super::resident::reside;
 use super::store::SeamStore;
 use super::world::{BEGIN_MS, Director, Inner, Kind, Simulated};
 use crate::error::Result;
 use crate::log::{Journal, Settings};
 use crate::schedule::{Answer, Calendar, tick};
-use crate::store::sqlite::{Create, Sqlite};
-use crate::store::{Durability, Govern, LostClaim, Operate, Schedule};
-use crate::task::Policy;
+use crate::store::{Govern, LostClaim, Operate, Schedule};
 use crate::work::{Mode, Options, Stop, work};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -25,17 +25,29 @@ const STALL_US: u64 = 2_000_000;
 /// The storm has so many turns.
 const STORM_TURNS: u64 = 350;
 
+/// Who starts workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheduling {
+    Cron,
+    /// Its ticks start none.
+    Resident,
+    Both,
+}
+
 pub(super) struct Weather {
     folder: PathBuf,
+    lines: Arc<Lines>,
     /// Misfortunes strike; otherwise only death by the tasks' own doing.
     pub(super) stormy: bool,
+    scheduling: Scheduling,
     /// Workers that were started, and how they are told to stop.
     stops: Mutex<Vec<(usize, Stop)>>,
 }
 
 impl Weather {
-    pub(super) fn new(folder: &Path, stormy: bool) -> Weather {
-        Weather { folder: folder.to_path_buf(), stormy, stops: Mutex::default() }
+    pub(super) fn new(arena: &Arena, stormy: bool, scheduling: Scheduling) -> Weather {
+        let lines = Arc::clone(&arena.lines);
+        Weather { folder: arena.folder().to_path_buf(), lines, stormy, scheduling, stops: Mutex::default() }
     }
 
     fn database(&self) -> PathBuf {
@@ -55,12 +67,9 @@ impl Director for Weather {
         if inner.processes.is_empty() {
             start_application(world, inner, self.database());
         }
-        let due = inner.now_us >= inner.record.ticked_us + TICK_US || inner.processes.len() == 1;
-        if due && inner.living(|kind| kind == Kind::Tick).is_empty() {
-            inner.record.ticked_us = inner.now_us;
-            start_tick(world, inner, self.database());
-        }
+        self.keep_scheduled(world, inner);
         self.kill_frozen(inner);
+        self.wake_at_the_worst_moment(inner);
         if inner.calm_since.is_none() && inner.turns >= STORM_TURNS {
             inner.calm_since = Some(inner.turns);
             inner.thaw_all();
@@ -76,9 +85,19 @@ impl Director for Weather {
 
 impl Weather {
     fn kill_frozen(&self, inner: &mut Inner) {
-        for process in inner.living(|_| true) {
+        for process in inner.living(|kind| kind != Kind::Resident) {
             if inner.silent_us(process) > STALL_US {
                 inner.kill(process);
+            }
+        }
+    }
+
+    /// A worker that was taken for dead wakes up while another one runs what it was at.
+    fn wake_at_the_worst_moment(&self, inner: &mut Inner) {
+        for process in inner.asleep() {
+            if inner.record.is_run_by_another(process) && inner.chance.once_in(8) {
+                inner.record.say(format_args!("{process} wakes up"));
+                inner.freeze(process, 0);
             }
         }
     }
@@ -118,15 +137,34 @@ impl Weather {
     }
 
     fn tell_one_to_stop(&self, inner: &mut Inner) {
-        let stops = self.stops.lock().unwrap();
-        if stops.is_empty() {
-            return;
+        let all: Vec<usize> = self.stops.lock().unwrap().iter().map(|(process, _)| *process).collect();
+        if !all.is_empty() {
+            let process = *inner.chance.one_of(&all);
+            self.tell(inner, process);
         }
-        let (process, stop) = inner.chance.one_of(&stops);
-        inner.record.say(format_args!("{process} is told to stop"));
-        stop.request();
-        let process = *process;
-        inner.rouse("engine", |other| other == process);
+    }
+
+    /// What TERM does to a worker or a resident scheduler.
+    pub(super) fn tell(&self, inner: &mut Inner, process: usize) {
+        for (_, stop) in self.stops.lock().unwrap().iter().filter(|(other, _)| *other == process) {
+            inner.record.say(format_args!("{process} is told to stop"));
+            stop.request();
+            inner.rouse("engine", |other| other == process);
+        }
+    }
+
+    /// Whoever starts processes does: cron comes again and again, and a resident scheduler is started anew when it ended.
+    fn keep_scheduled(&self, world: &Arc<Simulated>, inner: &mut Inner) {
+        let due = inner.now_us >= inner.record.ticked_us + TICK_US || inner.processes.len() == 1;
+        if due && inner.living(|kind| kind == Kind::Tick).is_empty() {
+            inner.record.ticked_us = inner.now_us;
+            start_tick(world, inner, self.database(), self.scheduling != Scheduling::Resident);
+            let residents = inner.living(|kind| kind == Kind::Resident).len();
+            // Now and then somebody starts a second one, which has no place.
+            if self.scheduling != Scheduling::Cron && (residents == 0 || residents == 1 && inner.chance.once_in(8)) {
+                start_resident(world, inner, self.database());
+            }
+        }
     }
 
     /// A worker loses its locks and is frozen for a while.
@@ -148,7 +186,7 @@ impl Weather {
         for entry in std::fs::read_dir(self.folder.join("q.db-run")).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name == own || name.starts_with("partition-") {
-                let _ = std::fs::remove_file(entry.path());
+                self.remove(&entry.path());
             }
         }
     }
@@ -163,8 +201,17 @@ impl Weather {
             let name = inner.chance.one_of(&names);
             inner.record.say(format_args!("{} is deleted", name.display()));
             inner.record.notes_lost = true;
-            let _ = std::fs::remove_file(name);
+            self.remove(name);
         }
+    }
+
+    /// Takes a file from where it lies. It stays elsewhere: else the file system might give its number to the next that is
+    /// made, or not, and no seed decides that.
+    fn remove(&self, file: &Path) {
+        let attic = self.folder.join("attic");
+        std::fs::create_dir_all(&attic).unwrap();
+        let nth = std::fs::read_dir(&attic).unwrap().count();
+        let _ = std::fs::rename(file, attic.join(nth.to_string()));
     }
 
     fn see_whether_over(&self, world: &Arc<Simulated>, inner: &mut Inner) {
@@ -183,7 +230,7 @@ impl Weather {
 
 /// What a process of the run works with; `None` when the database cannot be opened just now.
 fn open(world: &Arc<Simulated>, process: usize, database: &Path) -> Option<SeamStore> {
-    let real = Sqlite::open(database, Durability::Normal, Create::Never).ok()?;
+    let real = Lent::open(&world.weather()?.lines, database)?;
     Some(SeamStore { real, world: Arc::clone(world), process, seen: 0 })
 }
 
@@ -192,8 +239,8 @@ fn start_application(world: &Arc<Simulated>, inner: &mut Inner, database: PathBu
     let chance = inner.chance.clone();
     inner.chance.below(2);
     world.spawn(inner, Kind::Application, move || {
-        if let Some(store) = open(&there, process, &database) {
-            application::apply(&there, store, &database, chance);
+        if let (Some(store), Some(weather)) = (open(&there, process, &database), there.weather()) {
+            application::apply(&there, store, &weather.lines, &database, chance);
         }
     });
 }
@@ -210,6 +257,7 @@ fn start_admin(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf, cal
         }
         // Whatever was paused, parked or stopped goes on.
         store.start(there.clock.now_ms()).unwrap();
+        store.set_curb(None).unwrap();
         for (job, _) in store.paused().unwrap() {
             store.resume(&job).unwrap();
         }
@@ -218,7 +266,7 @@ fn start_admin(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf, cal
     });
 }
 
-fn start_tick(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf) {
+fn start_tick(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf, starts: bool) {
     let (process, there) = (inner.processes.len(), Arc::clone(world));
     world.spawn(inner, Kind::Tick, move || {
         let Some(mut store) = open(&there, process, &database) else { return };
@@ -226,7 +274,9 @@ fn start_tick(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf) {
         let workers = crate::store::Store::plan(&mut store).map_or(1, |plan| plan.current().partitions);
         let judge = |lost: &LostClaim| lost.settlement(policy_of(&lost.task.job), now_ms);
         let mut start = |index| {
-            start_worker(&there, &mut there.inner(), index, database.clone());
+            if starts {
+                start_worker(&there, &mut there.inner(), index, database.clone());
+            }
             Ok(())
         };
         // What fails is left to the next tick.
@@ -239,11 +289,7 @@ fn start_tick(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf) {
     });
 }
 
-fn policy_of(job: &str) -> Policy {
-    registry().get(job).map(|job| job.policy).unwrap_or_default()
-}
-
-fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database: PathBuf) {
+pub(super) fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database: PathBuf) {
     let stop = Stop::new().unwrap();
     let (process, there) = (inner.processes.len(), Arc::clone(world));
     let folder = database.parent().unwrap().join("logs");
@@ -270,6 +316,20 @@ fn start_worker(world: &Arc<Simulated>, inner: &mut Inner, index: u32, database:
         };
         let ended: Result<_> = work(&mut store, Arc::new(registry()), journal, there.clock.clone(), stop, options);
         if let Err(e) = ended {
+            there.inner().record.say(format_args!("{process} ends with: {e}"));
+        }
+    });
+}
+
+fn start_resident(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf) {
+    let stop = Stop::new().unwrap();
+    let (process, there) = (inner.processes.len(), Arc::clone(world));
+    if let Some(weather) = world.weather() {
+        weather.stops.lock().unwrap().push((process, stop.clone()));
+    }
+    world.spawn(inner, Kind::Resident, move || {
+        let Some(store) = open(&there, process, &database) else { return };
+        if let Err(e) = reside(&there, store, &stop, database) {
             there.inner().record.say(format_args!("{process} ends with: {e}"));
         }
     });

@@ -73,6 +73,10 @@ pub(super) fn registry() -> Registry {
     registry
 }
 
+pub(super) fn policy_of(job: &str) -> Policy {
+    registry().get(job).map(|job| job.policy).unwrap_or_default()
+}
+
 /// What the world knows, and which process of it this is.
 fn with<T>(act: impl FnOnce(&mut Inner, usize) -> T) -> T {
     let (world, seat) = world::here().expect("jobs of a run are in its world");

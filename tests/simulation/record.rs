@@ -3,12 +3,12 @@
 //! Runs of tasks are recorded by the jobs themselves, acknowledgements by those who asked for work, the order of work by
 //! the store's seam. What is stored is looked at by a spectator after every commit.
 
+use super::arena::Other;
 use super::laws;
-use super::world::number_of;
+use super::world::{number_of, process_of};
 use crate::task::Partition;
-use rusqlite::Connection;
+use rusqlite::OptionalExtension;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
 
 /// Priorities and ids of a batch, as it was fetched.
 pub(super) type Fetched = Vec<(i64, i64)>;
@@ -39,9 +39,11 @@ pub(super) struct Run {
 }
 
 pub(super) struct Record {
-    pub(super) spectator: Connection,
+    pub(super) spectator: Other,
     version: i64,
     commits: u64,
+    /// The laws of the data are examined after each so many commits.
+    laws_every: u64,
     pub(super) runs: Vec<Run>,
     /// Ids that somebody was told are there.
     pub(super) asked: BTreeSet<i64>,
@@ -55,6 +57,8 @@ pub(super) struct Record {
     died_again: BTreeSet<usize>,
     /// Lock files were deleted, and notes with them: not every death could be charged.
     pub(super) notes_lost: bool,
+    /// Processes that had the place of the resident scheduler.
+    residents: BTreeSet<usize>,
     /// Processes that are dead.
     dead: BTreeSet<usize>,
     /// What people had ordered is taken back.
@@ -70,14 +74,12 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(database: &Path) -> Record {
-        let spectator = Connection::open(database).unwrap();
-        spectator.execute_batch("PRAGMA wal_autocheckpoint = 0").unwrap();
-        spectator.set_prepared_statement_cache_capacity(64);
+    pub(super) fn new(spectator: Other, laws_every: u64) -> Record {
         Record {
             spectator,
             version: 0,
             commits: 0,
+            laws_every,
             runs: Vec::new(),
             asked: BTreeSet::new(),
             may_be_gone: BTreeSet::new(),
@@ -86,6 +88,7 @@ impl Record {
             banished: BTreeSet::new(),
             died_again: BTreeSet::new(),
             notes_lost: false,
+            residents: BTreeSet::new(),
             dead: BTreeSet::new(),
             mended: false,
             folded_us: 0,
@@ -160,6 +163,17 @@ impl Record {
         }
     }
 
+    /// A process has the place of the resident scheduler.
+    pub(super) fn resides(&mut self, process: usize) {
+        self.say(format_args!("{process} is the resident scheduler"));
+        if let Some(other) = self.residents.iter().find(|other| !self.dead.contains(other)).copied()
+            && !self.notes_lost
+        {
+            self.wrong(format!("{process} resides while {other} does"));
+        }
+        self.residents.insert(process);
+    }
+
     /// A task begins to run.
     pub(super) fn begins(&mut self, task: i64, once: bool, attempt: u32, process: usize) {
         self.say(format_args!("{process} runs {task}, attempt {attempt}"));
@@ -222,11 +236,17 @@ impl Record {
             return;
         }
         self.commits += 1;
-        if let Some(first) = laws::wrongs(&self.spectator).first() {
-            self.wrong(first.clone());
+        if self.commits.is_multiple_of(self.laws_every) {
+            self.look_at_laws();
         }
         self.look_at_effects();
         self.look_at_runs();
+    }
+
+    fn look_at_laws(&mut self) {
+        if let Some(first) = laws::wrongs(&self.spectator).first() {
+            self.wrong(first.clone());
+        }
     }
 
     /// What runs is settled by nobody else.
@@ -244,6 +264,19 @@ impl Record {
     /// Whether a process runs a task just now.
     pub(super) fn is_running(&self, process: usize) -> bool {
         self.runs.iter().any(|run| run.process == process && run.went == Went::On)
+    }
+
+    /// The process that took a worker's place last.
+    pub(super) fn newest_of(&self, index: u32) -> Option<usize> {
+        let newest = "SELECT pid FROM rowmill_worker WHERE worker = ?1 ORDER BY incarnation DESC LIMIT 1";
+        let pid = self.spectator.prepare_cached(newest).unwrap().query_row([index], |r| r.get(0)).optional();
+        pid.unwrap().map(process_of)
+    }
+
+    /// Whether another process runs just now what this one ran when it died, or was taken for dead.
+    pub(super) fn is_run_by_another(&self, process: usize) -> bool {
+        let own = self.runs.iter().rev().find(|run| run.process == process && run.went == Went::Died);
+        own.is_some_and(|own| self.runs.iter().any(|run| run.task == own.task && run.went == Went::On))
     }
 
     /// An effect is there exactly when its task is done.
@@ -286,8 +319,9 @@ impl Record {
 
     /// What must be true at the end.
     pub(super) fn close(&mut self) {
+        self.look_at_laws();
         let rows: BTreeMap<i64, (String, u32)> = {
-            let mut query = self.spectator.prepare("SELECT id, status, attempt FROM queue").unwrap();
+            let mut query = self.spectator.prepare_cached("SELECT id, status, attempt FROM queue").unwrap();
             let rows = query.query_map([], |r| Ok((r.get(0)?, (r.get(1)?, r.get(2)?)))).unwrap();
             rows.collect::<Result<_, _>>().unwrap()
         };
@@ -301,8 +335,10 @@ impl Record {
                 Some((status, attempt)) => self.close_one(id, status, *attempt),
             }
         }
-        let mut query =
-            self.spectator.prepare("SELECT DISTINCT unique_key FROM queue WHERE unique_key IS NOT NULL").unwrap();
+        let mut query = self
+            .spectator
+            .prepare_cached("SELECT DISTINCT unique_key FROM queue WHERE unique_key IS NOT NULL")
+            .unwrap();
         let keys: Vec<String> = query.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
         drop(query);
         for key in keys {

@@ -1,10 +1,10 @@
 //! The real store, with a seam before and after each verb, and the world in the place of sleep, bells and file times.
 
+use super::arena::Lent;
 use super::record::Fetched;
 use super::world::{Inner, Kind, Simulated};
 use crate::clock::{Millis, world};
 use crate::error::Result;
-use crate::store::sqlite::Sqlite;
 use crate::store::*;
 use crate::task::{Delivery, NewTask, Partition, Plan, Right, Settlement, Task};
 use std::os::fd::BorrowedFd;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// A process's store in a run.
 pub(super) struct SeamStore {
-    pub(super) real: Sqlite,
+    pub(super) real: Lent,
     pub(super) world: Arc<Simulated>,
     pub(super) process: usize,
     /// When the last sleep ended, commits were this many.
@@ -210,6 +210,21 @@ impl Govern for SeamStore {
         fn curb(&mut self) -> Result<Option<Curb>>;
         fn reside(&mut self, now_ms: Millis) -> Result<Option<Lock>>;
         fn resident(&mut self) -> Result<Option<Resident>>;
-        fn crew(&mut self) -> Result<Vec<Hand>>;
+    }
+
+    fn crew(&mut self) -> Result<Vec<Hand>> {
+        world::pass("crew");
+        let there = self.real.workers()?;
+        let crew = self.with(|inner| {
+            let hand = |info: WorkerInfo| {
+                let found = inner.record.newest_of(info.index).filter(|process| inner.processes[*process].alive);
+                let process = found.map(|process| inner.end_of(process));
+                let pid = found.map_or(0, |process| process as i32);
+                Hand { info: WorkerInfo { pid, ..info }, process, claimed: None, jobs: Vec::new() }
+            };
+            there.into_iter().map(hand).collect()
+        });
+        world::pass("crew");
+        Ok(crew)
     }
 }

@@ -1,6 +1,8 @@
 //! What can be done to a run between two turns: to its processes, and to what they wait for.
 
-use super::world::{Inner, Kind, Seat, State};
+use super::world::{Inner, Kind, Process, Seat, State};
+use rustix::event::{EventfdFlags, eventfd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar};
 
 impl Inner {
@@ -23,11 +25,35 @@ impl Inner {
         (0..self.processes.len()).filter(|p| self.processes[*p].alive && is(self.processes[*p].kind)).collect()
     }
 
+    /// Those that are frozen and taken for dead.
+    pub(super) fn asleep(&self) -> Vec<usize> {
+        let is = |one: &Process| one.alive && one.banished && one.frozen_until > self.now_us;
+        (0..self.processes.len()).filter(|p| is(&self.processes[*p])).collect()
+    }
+
     /// Ends a process as kill -9 does. Its threads unwind before anybody else goes on.
     pub(super) fn kill(&mut self, process: usize) {
         self.processes[process].doomed = true;
         self.processes[process].alive = false;
+        self.processes[process].killed = true;
+        self.has_ended(process);
         self.record.died(process);
+    }
+
+    /// What becomes readable when this process ends.
+    pub(super) fn end_of(&mut self, process: usize) -> OwnedFd {
+        let alive = self.processes[process].alive;
+        let new = || eventfd(u32::from(!alive), EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+        self.processes[process].over.get_or_insert_with(new).try_clone().unwrap()
+    }
+
+    /// Whoever watches this process sees that it has ended.
+    pub(super) fn has_ended(&mut self, process: usize) {
+        if let Some(over) = &self.processes[process].over {
+            rustix::io::write(over, &1u64.to_ne_bytes()).unwrap();
+            let residents = self.living(|kind| kind == Kind::Resident);
+            self.rouse("engine", |other| residents.contains(&other));
+        }
     }
 
     /// Stops a process for a while, as SIGSTOP does.

@@ -12,6 +12,7 @@ use crate::clock::{Clock, Millis};
 use crate::error::{Error, Result};
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -25,6 +26,11 @@ const FIRST_PROCESS: i64 = 1 << 40;
 /// The number of a process of the run, as the engine writes it down.
 pub(super) fn number_of(process: usize) -> i64 {
     FIRST_PROCESS + process as i64
+}
+
+/// The process with that number.
+pub(super) fn process_of(number: i64) -> usize {
+    (number - FIRST_PROCESS) as usize
 }
 
 /// A run that takes more turns than this after the misfortunes have ended does not come to rest.
@@ -43,6 +49,8 @@ pub(super) enum Kind {
     Worker(u32),
     /// One pass of the scheduler.
     Tick,
+    /// A scheduler that stays.
+    Resident,
     /// A program that asks for work by the library, or by SQL.
     Application,
     /// A person at the command line.
@@ -77,6 +85,10 @@ pub(super) struct Process {
     pub(super) banished: bool,
     /// When it last had the turn.
     pub(super) last_turn: u64,
+    /// It ended otherwise than by itself.
+    pub(super) killed: bool,
+    /// Becomes readable when it ends, for whoever watches it.
+    pub(super) over: Option<OwnedFd>,
 }
 
 /// What is behind the lock.
@@ -175,6 +187,8 @@ impl Simulated {
             frozen_until: 0,
             banished: false,
             last_turn: now_us,
+            killed: false,
+            over: None,
         });
         let seat = inner.add_seat(inner.processes.len() - 1, "engine");
         let place = crate::clock::world::Seat(Some((Arc::clone(self) as Arc<dyn World>, seat)));
@@ -312,7 +326,11 @@ impl World for Simulated {
             return Ok(());
         }
         match inner.chance.below(250) {
-            0 if matches!(inner.processes[process].kind, Kind::Worker(_) | Kind::Tick | Kind::Application) => {
+            0 if matches!(
+                inner.processes[process].kind,
+                Kind::Worker(_) | Kind::Tick | Kind::Resident | Kind::Application
+            ) =>
+            {
                 inner.record.passed(process, at);
                 inner.kill(process);
                 drop(inner);
@@ -342,6 +360,7 @@ impl World for Simulated {
             // Its other threads end with it.
             inner.processes[process].doomed = true;
             inner.processes[process].alive = false;
+            inner.has_ended(process);
             inner.record.died(process);
         }
         self.choose(&mut inner);

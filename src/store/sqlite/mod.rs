@@ -25,6 +25,8 @@ mod history;
 mod hold;
 mod identity;
 mod known;
+#[cfg(test)]
+mod line;
 mod list;
 mod lock;
 mod look;
@@ -64,6 +66,8 @@ use std::time::Duration;
 
 pub use application::as_application;
 pub use examine::{Examiner, LogReader, Sure, examine, laws, log_readers};
+#[cfg(test)]
+pub(crate) use line::Line;
 pub(crate) use lock::open_lock;
 pub use open::{Create, OLDEST_ENGINE};
 pub use sharing::{Files, files, make_shared, share};

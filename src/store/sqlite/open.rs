@@ -48,8 +48,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     }
     let during = |e: Error| e.during(file.display());
     place::refuse(&file)?;
-    let wal = write::Wal::beside(&file);
-    let log_is_left = std::fs::metadata(wal.path()).is_ok_and(|log| log.len() > 0);
+    let log_is_left = std::fs::metadata(write::Wal::beside(&file).path()).is_ok_and(|log| log.len() > 0);
     let mut conn = connect(&file).map_err(during)?;
     // The last one who closes a database moves what its log holds into it; in a foreign one that is not for us to do.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left)?;
@@ -60,19 +59,23 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     }
     let version = version.map_err(during)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    let run = run_folder(&file);
-    place::refuse_link(&run)?;
-    lock::make_folder(&run)?;
-    let gate = gate::Gate::open(&run)?;
     let guard = guard::Guard::over(&mut conn)?;
-    let bell = bell::Bell::default();
-    let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
-    let presence = Presence::default();
-    let mut store = Sqlite { conn, wal, presence, bell, file, run, gate, guard, durability, moved, stubborn };
+    let mut store = begin(conn, guard, file, durability)?;
     let prepared = prepare(&mut store, durability, create, version);
     prepared.map_err(|e| e.during(store.file.display()))?;
     store.presence = Presence::of(&store.file);
     Ok(store)
+}
+
+/// A store on a connection that is open: what it has besides lies in the run folder.
+pub(super) fn begin(conn: Connection, guard: guard::Guard, file: PathBuf, durability: Durability) -> Result<Sqlite> {
+    let run = run_folder(&file);
+    place::refuse_link(&run)?;
+    lock::make_folder(&run)?;
+    let (gate, wal, bell) = (gate::Gate::open(&run)?, write::Wal::beside(&file), bell::Bell::default());
+    let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
+    let presence = Presence::default();
+    Ok(Sqlite { conn, wal, presence, bell, file, run, gate, guard, durability, moved, stubborn })
 }
 
 /// What cannot be worked with, given the version of our tables in it.
@@ -180,15 +183,20 @@ fn prepare(store: &mut Sqlite, durability: Durability, create: Create, version: 
         }
         migrate(&mut store.conn, create)?;
     }
+    set_durability(&store.conn, durability)?;
+    store.conn.execute_batch(
+        "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    Ok(())
+}
+
+pub(super) fn set_durability(conn: &Connection, durability: Durability) -> Result<()> {
     let synchronous = match durability {
         Durability::Full => "FULL",
         Durability::Normal => "NORMAL",
     };
-    store.conn.execute_batch(&format!(
-        "PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;
-         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;"
-    ))?;
-    Ok(())
+    Ok(conn.execute_batch(&format!("PRAGMA synchronous = {synchronous}"))?)
 }
 
 /// The version of our tables in this file; `None` when it has none.

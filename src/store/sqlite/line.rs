@@ -1,0 +1,42 @@
+//! Connections that outlive their process: the simulation starts thousands, and to read the tables and prepare the statements
+//! anew would be most of what each of them does.
+
+use super::presence::Presence;
+use super::{Sqlite, guard, open};
+use crate::error::Result;
+use crate::store::Durability;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+use std::path::PathBuf;
+
+/// An open connection with its guard, and nothing that a process holds.
+#[derive(Debug)]
+pub(crate) struct Line {
+    conn: Connection,
+    guard: guard::Guard,
+    file: PathBuf,
+    durability: Durability,
+}
+
+impl Line {
+    /// Gives up all that a process holds besides, as its death does. `None` when a transaction is left open.
+    pub(crate) fn of(store: Sqlite) -> Option<Line> {
+        let Sqlite { mut conn, guard, file, durability, .. } = store;
+        if !conn.is_autocommit() {
+            return None;
+        }
+        // Who died in the midst of a verb may have left it otherwise.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).ok()?;
+        guard::Guard::unwatch(&mut conn).ok()?;
+        open::set_durability(&conn, durability).ok()?;
+        conn.set_prepared_statement_cache_capacity(512);
+        Some(Line { conn, guard, file, durability })
+    }
+
+    /// The store of another process.
+    pub(crate) fn begin(self) -> Result<Sqlite> {
+        let mut store = open::begin(self.conn, self.guard, self.file, self.durability)?;
+        store.presence = Presence::of(&store.file);
+        Ok(store)
+    }
+}
