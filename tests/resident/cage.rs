@@ -31,7 +31,7 @@ impl Systemd {
         }
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", include_str!("cage.sh"), "cage.sh"]);
-        command.arg("/lib/systemd/systemd");
+        command.args(["/lib/systemd/systemd", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/systemd/rowmill.service")]);
         // A group of its own: an interrupt from the keyboard ends the test, and thereby the cage, in good order.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut cage = command.spawn().unwrap();

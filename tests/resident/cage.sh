@@ -3,6 +3,7 @@
 # those in /run/units: so none of the distribution's runs, nor anything else that a machine does when it boots.
 #
 #   $1  the systemd program
+#   $2  a unit that is to run there: one whose sandbox cannot be had here is none for this machine
 #
 # Prints `up PID` when it answers: /proc/PID/root/run/user is its XDG_RUNTIME_DIR, /proc/PID/root/run/units are its
 # units. Otherwise says on standard error why not, and exits with 1. Ends when its standard input ends, so also when the
@@ -63,6 +64,14 @@ until XDG_RUNTIME_DIR=/run/user systemctl --user is-active --quiet basic.target 
 done
 # A machine's first systemd makes these; what the sandbox hides is covered with them.
 cp -a /run/user/systemd/inaccessible /run/systemd/ || leave 1
+{
+  printf '[Service]\nType=oneshot\nExecStart=/bin/true\n'
+  grep -E '^(NoNew|Protect|Private|Lock|Restrict[AR])' "$2"
+} > /run/units/probe.service
+if ! XDG_RUNTIME_DIR=/run/user timeout 60 systemctl --user start probe.service; then
+  echo "the sandbox of $2 cannot be had here" >&2
+  leave 1
+fi
 echo "up $daemon"
 
 cat > /dev/null  # until the test lets go
