@@ -17,10 +17,10 @@ fn under_load_all_end_well_and_nothing_is_charged_or_left() {
     here.script("family", "sleep 600 &\nsetsid sleep 600 &\nsleep 0.05\n");
     let mut run = here.start(&["run"]);
     here.await_workers(4);
-    for _ in 0..200 {
-        here.insert(1, "family", "");
-        here.insert(9, "noop", "");
-    }
+    // At once: nobody is done with all before the last have come.
+    let mixed = "WITH RECURSIVE n (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 1999)
+                 INSERT INTO queue (job) SELECT iif(n % 10 = 0, 'family', 'noop') FROM n";
+    assert_eq!(here.sql().execute(mixed, []).unwrap(), 2_000);
     within(BOUND, "work to be under way", || (here.count("job = 'family' AND status = 'done'") >= 10).then_some(()));
     terminate(run.pid());
     assert_eq!(run.code(), Some(0));

@@ -39,7 +39,8 @@ fn an_application_that_writes_to_tables_of_its_own_is_seen_when_it_is_in_the_way
         application.execute_batch("BEGIN IMMEDIATE; INSERT INTO its_own VALUES (1)").unwrap();
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| store.write(|_| Ok(())));
-            std::thread::sleep(Duration::from_millis(20));
+            let some_ms = rustix::event::Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            rustix::event::poll(&mut [], Some(&some_ms)).unwrap();
             application.execute_batch("COMMIT").unwrap();
             writer.join().unwrap().unwrap();
         });
