@@ -59,6 +59,8 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     }
     let version = version.map_err(during)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    // No plan looks at bound values, so that a statement is not prepared again because they have changed.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let guard = guard::Guard::over(&mut conn)?;
     let mut store = begin(conn, guard, file, durability)?;
     let prepared = prepare(&mut store, durability, create, version);
