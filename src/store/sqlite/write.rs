@@ -11,7 +11,7 @@ use crate::clock::{Watch, world};
 use crate::error::Result;
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,10 +76,15 @@ impl Wal {
     }
 }
 
-/// The highest id that a row of the queue was ever given; zero before the first, and before there is a queue.
-fn newest(conn: &Connection) -> i64 {
+/// The highest id that a row of the queue was ever given; zero before the first, and before there is a queue. Any other
+/// error is one of the transaction's, which SQLite may have rolled back for it: what came after would be written by itself.
+fn newest(conn: &Connection) -> rusqlite::Result<i64> {
     let newest = conn.prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'queue'");
-    newest.and_then(|mut newest| newest.query_row([], |r| r.get(0))).unwrap_or(0)
+    match newest.and_then(|mut newest| newest.query_row([], |r| r.get(0))) {
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(0),
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(0),
+        other => other,
+    }
 }
 
 /// One checkpoint that waits for nobody; whether something was in the way.
@@ -117,9 +122,9 @@ impl Sqlite {
             relog::write_again(&transaction)?;
             self.wal.is_doubtful = false;
         }
-        turn.room().find(newest(&transaction), pulse::now_us());
+        turn.room().find(newest(&transaction)?, pulse::now_us());
         let value = body(&transaction)?;
-        let left = newest(&transaction);
+        let left = newest(&transaction)?;
         world::mortal("before a commit")?;
         let committed = transaction.commit();
         self.wal.is_doubtful |= relog::sync_failed(&committed);
