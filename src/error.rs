@@ -80,16 +80,23 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Whether the machine lacks something (room, descriptors, memory) that it may have again.
-fn passes_by_itself(e: rustix::io::Errno) -> bool {
+/// Whether the machine lacks something (room, descriptors, memory, processes and threads) that it may have again.
+pub(crate) fn passes_by_itself(e: &std::io::Error) -> bool {
     use rustix::io::Errno as E;
-    [E::NOSPC, E::DQUOT, E::MFILE, E::NFILE, E::NOMEM].contains(&e)
+    let passing = [E::NOSPC, E::DQUOT, E::MFILE, E::NFILE, E::NOMEM, E::AGAIN];
+    E::from_io_error(e).is_some_and(|errno| passing.contains(&errno))
 }
 
 impl From<std::io::Error> for Error {
     fn from(e: std::io::Error) -> Error {
-        match rustix::io::Errno::from_io_error(&e) {
-            Some(errno) if passes_by_itself(errno) => Error::try_again(e.to_string()),
+        use rustix::io::Errno as E;
+        match E::from_io_error(&e) {
+            // Whoever waits for a lock or a socket sees to this answer itself; what is left are fork and clone.
+            Some(E::AGAIN) => {
+                Error::try_again(format!("the system refused another process or thread: {e}")).hint("look at ulimit -u")
+            }
+            Some(E::MFILE | E::NFILE) => Error::try_again(e.to_string()).hint("look at ulimit -n"),
+            _ if passes_by_itself(&e) => Error::try_again(e.to_string()),
             _ => Error::failed(e.to_string()),
         }
     }

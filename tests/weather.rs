@@ -14,6 +14,7 @@ mod installation;
 mod needs;
 
 mod weather {
+    mod bounded;
     mod bounds;
     mod due;
     mod full;

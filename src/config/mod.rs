@@ -18,7 +18,7 @@ pub use page::{Place, Problem};
 pub use read::{BASIC_ENV, database_path};
 pub use start::{Started, init};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, passes_by_itself};
 use crate::log::Form;
 use crate::schedule::Limits;
 use crate::share::Group;
@@ -155,9 +155,10 @@ impl Config {
     }
 }
 
-/// An error of reading `path`, in words.
+/// An error of reading `path`, in words. What the machine lacks for the moment is no mistake of the configuration.
 fn cannot_read(path: &Path, e: &std::io::Error) -> Error {
-    Error::usage(format!("cannot read {}: {e}", path.display()))
+    let what = format!("cannot read {}: {e}", path.display());
+    if passes_by_itself(e) { Error::try_again(what) } else { Error::usage(what) }
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ impl Launch {
             command.process_group(0);
         }
         command.spawn().map_err(|e| {
-            Error::failed(format!("worker {index} cannot be started: {}: {e}", self.program.display()))
+            Error::from(e)
+                .during(format_args!("worker {index} cannot be started: {}", self.program.display()))
                 .hint("is the program still where it was, and may more processes be started?")
         })
     }

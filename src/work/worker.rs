@@ -32,8 +32,6 @@ const SPREAD_AFTER: Duration = Duration::from_secs(1);
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 /// While others hold what is ready, it is looked again this soon.
 const OTHERS_LOOK: Duration = Duration::from_secs(1);
-/// Under a resident scheduler a worker looks at most this often whether that still lives.
-const RESIDENT_LOOK: Duration = Duration::from_secs(1);
 /// A home that always has work leaves a turn to partitions that nobody holds after this.
 const HOME_TURN: Duration = Duration::from_secs(1);
 /// A lookout that is busy for longer than this passes the post on.
@@ -62,6 +60,8 @@ struct Worker<'a> {
     looked: Watch,
     /// It is one too many, because the machine is under load.
     leaves: bool,
+    /// What it has said that it waits for, and when.
+    said: Vec<(String, Watch)>,
 }
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
@@ -99,6 +99,7 @@ pub fn work(
         taken_last: None,
         looked: Watch::start(),
         leaves: false,
+        said: Vec::new(),
     };
     let known: Vec<&str> = registry.names().collect();
     let released = worker.make_known(&known)?;
@@ -171,23 +172,12 @@ impl Worker<'_> {
         Ok(None)
     }
 
-    /// How long to stay: for `linger` after the last work and after the last tick, so that workers whom cron keeps
-    /// asking for are there all the time; and as long as a resident scheduler lives.
-    fn left_of(&mut self, linger: Duration, idle: Watch) -> Result<Duration> {
-        let since_tick = self.store.since_tick()?.unwrap_or(linger);
-        let left = idle.left_of(linger).max(linger.saturating_sub(since_tick));
-        if left.is_zero() && self.store.resident()?.is_some() {
-            return Ok(linger.max(RESIDENT_LOOK));
-        }
-        Ok(left)
-    }
-
     /// Does something that may fail for a while: `None` when it did, after a pause.
     fn patiently<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         match act(self) {
             Ok(value) => Ok(Some(value)),
             Err(e) if e.kind() == Kind::TryAgain => {
-                log::warn!("waiting: {e}");
+                self.say(&e);
                 self.held = None;
                 if world::wait("patience", RETRY_AFTER) {
                     return Ok(None);

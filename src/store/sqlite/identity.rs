@@ -26,8 +26,9 @@ impl Identity {
     /// This process.
     pub(super) fn own() -> Result<Identity> {
         let pid = world::process().unwrap_or_else(|| i64::from(std::process::id()));
-        let pid_start =
-            start_in("self").ok_or_else(|| Error::failed("/proc does not tell when this process started"))?;
+        let unknown = "/proc does not tell when this process started";
+        let stat = std::fs::read_to_string("/proc/self/stat").map_err(|e| Error::from(e).during(unknown))?;
+        let pid_start = start_by(&stat).ok_or_else(|| Error::failed(unknown))?;
         Ok(Identity { boot: this_boot()?, pid, pid_start, pid_space: pid_space() })
     }
 
@@ -90,11 +91,10 @@ pub(super) fn boot_mark() -> Result<u64> {
 /// nobody has taken note of it yet.
 /// Field 22 of /proc/PID/stat; the name in field 2 may hold anything, so it is counted from the last parenthesis.
 pub(super) fn start_of(pid: i64) -> Option<i64> {
-    start_in(&pid.to_string())
+    start_by(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-fn start_in(process: &str) -> Option<i64> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+fn start_by(stat: &str) -> Option<i64> {
     let (_, after) = stat.rsplit_once(") ")?;
     if after.starts_with(['Z', 'X']) {
         return None;

@@ -6,7 +6,7 @@
 
 use super::presence::Presence;
 use super::{Sqlite, bell, gate, guard, lock, place, pulse, write};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::share;
 use crate::store::Durability;
 use rusqlite::config::DbConfig;
@@ -142,7 +142,16 @@ pub(super) fn real_path(path: &Path, create: Create) -> Result<PathBuf> {
                 Ok(folder.join(name))
             }
         },
-        Err(e) => Err(Error::failed(format!("{}: {e}", path.display()))),
+        Err(e) => Err(Error::from(e).during(path.display())),
+    }
+}
+
+/// Why a file of ours cannot be made. What passes by itself is nothing that this user could mend there.
+pub(super) fn cannot_make(file: &Path, e: std::io::Error) -> Error {
+    let error = Error::from(e).during(file.display());
+    match error.kind() {
+        Kind::TryAgain => error,
+        _ => error.hint("this user must be able to write to the folder of the database"),
     }
 }
 
@@ -154,8 +163,7 @@ fn make_private(file: &Path) -> Result<()> {
         _ => OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map(drop),
     };
     match made {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(Error::failed(format!("{}: {e}", file.display()))
-            .hint("this user must be able to write to the folder of the database")),
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => Err(cannot_make(file, e)),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@
 //! new in the configuration, has something to do here.
 
 use super::lock::wrong;
-use super::open::{Create, beside, real_path, run_folder};
+use super::open::{Create, beside, cannot_make, real_path, run_folder};
 use crate::error::{Error, Result};
 use crate::share::{self, Given, Group, Want};
 use rustix::fs::OFlags;
@@ -73,8 +73,7 @@ pub fn make_shared(path: &Path, group: &Group) -> Result<()> {
     match share::make(&database, OFlags::RDWR, want) {
         // Closed again before SQLite opens it, which has no locks on it yet.
         Ok(_) | Err(Errno::EXIST) => Ok(()),
-        Err(e) => Err(Error::failed(format!("{}: {}", database.display(), std::io::Error::from(e)))
-            .hint("this user must be able to write to the folder of the database")),
+        Err(e) => Err(cannot_make(&database, e.into())),
     }
 }
 

@@ -1,14 +1,41 @@
-//! Where a worker goes next, and how it gives back what it held.
+//! Where a worker goes next, how long it stays, and how it gives back what it held.
 
 use super::{HOME_TURN, Worker};
-use crate::error::Result;
+use crate::clock::Watch;
+use crate::error::{Error, Result};
 use crate::store::Hold;
 use crate::task::Partition;
+use std::time::Duration;
 
 /// How much longer to keep away from others' partitions than from its own, in which only others may run what is ready.
 const TIMES_AWAY: u32 = 4;
+/// What a worker waits for is said again after this.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+/// Under a resident scheduler a worker looks at most this often whether that still lives.
+const RESIDENT_LOOK: Duration = Duration::from_secs(1);
 
 impl Worker<'_> {
+    /// Says what is waited for; the same once a minute, however often it is met.
+    pub(super) fn say(&mut self, cause: &Error) {
+        self.said.retain(|(_, since)| !since.left_of(SAY_AGAIN).is_zero());
+        let words = cause.to_string();
+        if self.said.iter().all(|(said, _)| *said != words) {
+            log::warn!("waiting: {words}");
+            self.said.push((words, Watch::start()));
+        }
+    }
+
+    /// How long to stay: for `linger` after the last work and after the last tick, so that workers whom cron keeps
+    /// asking for are there all the time; and as long as a resident scheduler lives.
+    pub(super) fn left_of(&mut self, linger: Duration, idle: Watch) -> Result<Duration> {
+        let since_tick = self.store.since_tick()?.unwrap_or(linger);
+        let left = idle.left_of(linger).max(linger.saturating_sub(since_tick));
+        if left.is_zero() && self.store.resident()?.is_some() {
+            return Ok(linger.max(RESIDENT_LOOK));
+        }
+        Ok(left)
+    }
+
     /// The partitions that have work, but for those that it keeps away from, and whether there are such. Then those whom it
     /// has left them to are told, by only one of all.
     pub(super) fn waiting(&mut self) -> Result<(Vec<Partition>, bool)> {
