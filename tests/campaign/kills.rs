@@ -165,5 +165,6 @@ fn nothing_is_lost_or_done_twice_however_many_are_killed() {
     let (striker, history, verdict, here) = campaign(usize::try_from(kills).unwrap(), seed);
     println!("seed {seed}, {} s\n{}", watch.elapsed().as_secs(), table(&striker, &history, &verdict));
     assert!(verdict.faults.is_empty(), "{} faults{}", verdict.faults.len(), told(&here, &verdict, &history));
+    here.keeps_the_laws();
     assert!(verdict.runs > 0 && !verdict.again.is_empty(), "too little happened to prove anything");
 }

@@ -194,6 +194,16 @@ impl Installation {
         self.sql().query_row(&count, [], |r| r.get(0)).unwrap()
     }
 
+    /// Every law of the data holds, as `doctor` examines them; the file and its indexes are sound.
+    #[track_caller]
+    pub(crate) fn keeps_the_laws(&self) {
+        let said = self.run(&["doctor", "--deep", "--format", "json"]);
+        let answer: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {said:?}"));
+        let broken = |law: &&Value| law["severity"] == "breach" && (law["broken"] != 0 || !law["left_out"].is_null());
+        let broken: Vec<&Value> = answer["laws"].as_array().unwrap().iter().filter(broken).collect();
+        assert!(broken.is_empty() && answer["breaches"] == 0, "{broken:#?}");
+    }
+
     /// The living workers: index and process.
     pub(crate) fn workers(&self) -> BTreeMap<u64, i32> {
         let status = self.json(&["status"]);

@@ -164,6 +164,7 @@ fn rows_of_three_programs_end_once_each_while_ten_workers_drain_them() {
     assert_eq!(here.count("job = 'echo' AND CAST(result AS TEXT) IS NOT CAST(param AS TEXT)"), 0);
     assert_eq!(runs(&here), charged(&here), "each script ran as often as its attempts say");
     nothing_lost_or_doubled(&here);
+    here.keeps_the_laws();
     let choices = order::assert_kept(&here);
     assert!(choices > 10_000, "there was a choice only {choices} times: that proves nothing");
     assert_eq!(

@@ -94,6 +94,7 @@ impl Storm {
             .collect();
         assert_eq!(settled.iter().collect::<BTreeSet<_>>().len(), settled.len(), "a task was settled twice");
         assert_eq!(here.read("overlap"), "", "these tasks ran twice at one time");
+        here.keeps_the_laws();
         let again = here.read("again").lines().count();
         let twice = here.count("attempt > 1");
         assert!(twice <= i64::from(kills), "{twice} tasks were charged for {kills} kills");

@@ -58,4 +58,5 @@ fn they_become_ready_in_steps_and_pressing_rows_go_first() {
     assert!(wal < 64 << 20, "{wal} bytes");
     within(BOUND * 20, "all to be done", || (here.done().cast_signed() == rows + PRESSING).then_some(()));
     assert_eq!((here.count("attempt <> 1"), here.workers()), (0, workers));
+    here.keeps_the_laws();
 }

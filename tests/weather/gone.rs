@@ -72,6 +72,7 @@ fn workers_end_when_the_database_is_replaced_and_lose_nothing_of_the_old_one() {
     here.run(&["drain"]).well();
     assert_eq!(here.truth(), statuses([("done", 101)]));
     assert!(here.count("attempt > 1") <= 3, "what ran when its worker ended, and nothing else");
+    here.keeps_the_laws();
 }
 
 #[test]
@@ -112,6 +113,7 @@ fn work_goes_on_without_a_log_folder_and_the_log_when_it_can_be_made() {
         (here.lines(" lines were dropped: ") >= 1 && here.lines(" done ") >= 2).then_some(())
     });
     assert_eq!((here.workers(), here.count("attempt > 1")), (before, 0));
+    here.keeps_the_laws();
 }
 
 #[test]
@@ -133,4 +135,5 @@ fn without_a_run_folder_that_can_be_written_workers_say_so_and_end_and_the_next_
     here.run(&["tick"]).well();
     within(BOUND, "the rows to be done", || (here.done() == 20).then_some(()));
     assert_eq!(here.count("attempt > 1"), 0);
+    here.keeps_the_laws();
 }

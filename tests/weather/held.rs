@@ -37,6 +37,7 @@ fn ten_workers_wait_for_a_program_that_keeps_the_database_locked() {
     runs.sort();
     runs.dedup();
     assert_eq!((runs.len(), here.read("runs").lines().count()), (60, 60), "nothing was run twice");
+    here.keeps_the_laws();
 }
 
 /// How long the write-ahead log is, in bytes.
@@ -75,4 +76,5 @@ fn a_reader_that_pins_the_log_is_named_and_the_log_is_short_again_when_it_ends()
     go_on(&|| log_length(&here) < 33 << 20, "the log to be short again");
     within(BOUND, "the rest to be done", || (here.count("status = 'ready'") == 0).then_some(()));
     assert_eq!(here.count("attempt > 1"), 0);
+    here.keeps_the_laws();
 }

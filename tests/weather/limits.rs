@@ -38,6 +38,7 @@ fn scripts_that_find_no_descriptor_are_put_off_uncharged() {
     within(BOUND, "all rows to be done", || (here.done() == 21).then_some(()));
     assert_eq!((here.count("attempt <> 1"), here.read("runs").lines().count()), (0, 20));
     assert_eq!(here.workers()[&0], worker.pid());
+    here.keeps_the_laws();
 }
 
 #[test]
@@ -58,6 +59,7 @@ fn a_worker_without_a_descriptor_to_spare_says_so_once_and_goes_on_afterwards() 
     limit_files(worker.pid(), Some(1_024));
     within(BOUND, "all rows to be done", || (here.count("status <> 'done'") == 0).then_some(()));
     assert_eq!((here.count("attempt <> 1"), here.workers()[&0]), (0, worker.pid()));
+    here.keeps_the_laws();
 }
 
 #[test]
@@ -94,6 +96,7 @@ fn with_too_few_descriptors_to_begin_everybody_says_so_and_that_it_may_be_tried_
     within(BOUND, "all rows to be done", || (here.count("status = 'ready'") == 0).then_some(()));
     assert_eq!(here.count("attempt <> 1 OR status <> 'done'"), 0);
     assert_eq!(here.read("runs").lines().collect::<BTreeSet<_>>().len(), here.read("runs").lines().count());
+    here.keeps_the_laws();
 }
 
 #[test]
@@ -138,6 +141,7 @@ fn scripts_that_find_no_process_are_put_off_uncharged_and_whoever_cannot_begin_s
     let runs = here.read("runs");
     assert_eq!((runs.lines().count(), runs.lines().collect::<BTreeSet<_>>().len()), (20, 20));
     assert_eq!(here.read("held"), "begun\n");
+    here.keeps_the_laws();
 }
 
 #[test]
@@ -170,4 +174,5 @@ fn a_script_that_finds_no_process_for_its_children_has_failed_and_is_tried_again
     within(BOUND, "it to be done", || (here.done() == 7).then_some(()));
     assert_eq!((here.count("job = 'fork' AND attempt = 2"), here.read("runs").as_str()), (1, "2\n"));
     assert!(alive(worker.pid()));
+    here.keeps_the_laws();
 }

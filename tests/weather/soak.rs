@@ -84,5 +84,6 @@ fn memory_descriptors_and_log_stay_flat() {
     assert!(longest < 40 << 20, "the log was {longest} bytes long");
     let run_files = std::fs::read_dir(here.path("rowmill.db-run")).unwrap().count();
     assert!(run_files < 40, "{run_files} files in the run folder");
+    here.keeps_the_laws();
     assert_eq!(here.count("status = 'dead'"), i64::try_from(round).unwrap(), "those that fail, and no other");
 }
