@@ -62,10 +62,12 @@ fn no_line_needs_a_tracker_to_be_understood() {
 }
 
 #[test]
-fn the_tests_that_security_md_names_are_there() {
+fn the_tests_that_pages_name_are_there() {
     let files = repository();
-    let page = files.iter().find(|file| file.path == "SECURITY.md").unwrap();
-    none(reach::missing_tests(page, &files));
+    for path in ["SECURITY.md", "docs/guarantees.md"] {
+        let page = files.iter().find(|file| file.path == path).unwrap();
+        none(reach::missing_tests(page, &files));
+    }
 }
 
 #[test]

@@ -37,13 +37,21 @@ pub(crate) fn unreached(files: &[File], manifest: &str) -> Vec<String> {
     findings
 }
 
-/// Names of tests in a page that no test has. What stands there in backquotes and has two underscores or more is one.
+/// Names of tests in a page that no test has. What stands there in backquotes, as one word with two underscores or more, is
+/// one: perhaps behind its modules, and with an ellipsis for its beginning or its end.
 pub(crate) fn missing_tests(page: &File, files: &[File]) -> Vec<String> {
+    let is_word = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:…".contains(c));
     let mut findings = Vec::new();
     for (text, line) in page.text.lines().zip(1..) {
-        let names = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 1);
+        let quoted = text.split('`').skip(1).step_by(2);
+        let names = quoted.filter(|name| name.matches('_').count() > 1).filter(is_word);
         let is_there = |name: &&str| {
-            let head = format!("fn {name}(");
+            let name = name.rsplit("::").next().unwrap_or(name);
+            let head = match (name.strip_prefix('…'), name.strip_suffix('…')) {
+                (Some(end), _) => format!("{end}("),
+                (_, Some(beginning)) => format!("fn {beginning}"),
+                _ => format!("fn {name}("),
+            };
             files.iter().any(|file| file.is_rust() && file.text.contains(&head))
         };
         let missing = names.filter(|name| !is_there(name));
@@ -147,7 +155,9 @@ fn a_file_that_no_target_declares_is_found() {
 fn a_page_that_names_a_test_that_is_gone_is_found() {
     let files = [File::new("tests/a.rs", "#[test]\nfn rows_are_only_data() {}")];
     let page = |text| File::new("SECURITY.md", text);
-    assert_eq!(missing_tests(&page("`a_b` is `rows_are_only_data`, `x`"), &files), [""; 0]);
+    assert_eq!(missing_tests(&page("`a_b` is `rows_are_only_data`, `x`, `A_B_C=1`"), &files), [""; 0]);
+    assert_eq!(missing_tests(&page("`a::rows_are_…`, `…_only_data`"), &files), [""; 0]);
+    assert_eq!(missing_tests(&page("`a::rows_were_…`, `…_only_date`"), &files).len(), 2);
     let found = missing_tests(&page("fine\n`rows_are_data`, `no_such_test_here`"), &files);
     assert!(found.len() == 2 && found.iter().all(|one| one.starts_with("SECURITY.md:2:")), "{found:?}");
 }
