@@ -8,7 +8,7 @@ use super::read::path_in;
 use super::section::Section;
 use super::{Config, JobEntry, Lookup};
 use crate::task::{Backoff, Delivery, Policy, span_text};
-use crate::work::exec::{Command, Limits, User};
+use crate::work::exec::{Command, Limits, MOST_IN_FLIGHT, Stream, User};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ use toml::Spanned;
 pub(super) const KEYS: &[&str] = &[
     "name",
     "command",
+    "mode",
+    "in_flight",
+    "recycle",
     "delivery",
     "timeout",
     "grace",
@@ -76,9 +79,10 @@ pub(super) fn entry(section: &Section<'_, '_>, name: String, config: &Config, en
     let user = user.map(Spanned::into_inner);
     let limits = limits(section);
     let redact = section.flag("redact").unwrap_or(false);
+    let stream = stream(section, argv.as_deref());
     let cwd = cwd.map_or(config.folder.clone(), Spanned::into_inner);
     let place = section.page().place(section.at());
-    let command = Command { argv: argv?, cwd, env, user, limits, redact };
+    let command = Command { argv: argv?, cwd, env, user, limits, stream, redact };
     Some(JobEntry { name, command, policy, pass_env, place })
 }
 
@@ -141,6 +145,44 @@ fn limits(section: &Section<'_, '_>) -> Limits {
         output_bytes: section.size("output").map_or(default.output_bytes, Spanned::into_inner),
         nice: section.number("nice", -20, 19).and_then(|nice| i32::try_from(nice).ok()),
     }
+}
+
+/// How a command with `mode = "stream"` is fed; `None` of one that is started for each task.
+fn stream(section: &Section<'_, '_>, argv: Option<&[OsString]>) -> Option<Stream> {
+    let mode = section.parsed("mode", "a word in quotes", |word| match word {
+        "exec" => Ok(false),
+        "stream" => Ok(true),
+        other => {
+            let wrong = Wrong::new(format!("there is no mode `{}`", other.escape_debug()));
+            Err(wrong.hint("it is \"exec\": a process for each task; or \"stream\": one that is given task after task"))
+        }
+    });
+    let in_flight = section.number("in_flight", 1, MOST_IN_FLIGHT as i64).and_then(|n| usize::try_from(n).ok());
+    let recycle = recycle(section).unwrap_or_default();
+    if !mode.is_some_and(Spanned::into_inner) {
+        for key in ["in_flight", "recycle"].into_iter().filter(|key| section.raw(key).is_some()) {
+            let wrong = Wrong::new(format!("`{key}` is for `mode = \"stream\"` only"));
+            section.wrong_at(key, wrong.hint("set the mode as well, or leave it out"));
+        }
+        return None;
+    }
+    if argv.into_iter().flatten().any(|argument| argument.to_string_lossy().contains("{param}")) {
+        let wrong = Wrong::new("a stream is given params as lines, so `{param}` cannot stand in its command");
+        section.wrong_at("command", wrong.hint("leave it out, or leave `mode` out"));
+    }
+    Some(Stream { in_flight: in_flight.unwrap_or(1), ..recycle })
+}
+
+/// When a stream is replaced.
+fn recycle(section: &Section<'_, '_>) -> Option<Stream> {
+    let section = section.section("recycle", "recycle", &["max_tasks", "max_age", "max_rss"])?;
+    let max_tasks = section.number("max_tasks", 1, i64::MAX);
+    Some(Stream {
+        max_tasks: max_tasks.and_then(|n| u64::try_from(n).ok()),
+        max_age_ms: section.span_ms("max_age").map(Spanned::into_inner),
+        max_rss_bytes: section.size("max_rss").map(Spanned::into_inner),
+        ..Stream::default()
+    })
 }
 
 fn backoff(section: &Section<'_, '_>) -> Option<Backoff> {

@@ -42,14 +42,24 @@ impl Hold {
     }
 }
 
+/// The most tasks that a holder has in hand at once, and notes.
+pub(crate) const IN_HAND: usize = 64;
+
 /// What a holder notes while it works, where the next one can read it after a death. Where no note can be had, it does
 /// nothing.
 pub trait Note: fmt::Debug + Send + Sync {
-    /// A task begins.
+    /// A task begins, or is handed to a stream, which begins it after those that it has. At most [`IN_HAND`] are in hand.
     fn starts(&self, task: i64);
 
-    /// No task runs.
-    fn ends(&self);
+    /// A task is not in hand any more.
+    fn ends(&self, task: i64);
+
+    /// Whether a stream has worked on what is not settled yet: what it has started may live on, and is to be gone before
+    /// that runs again.
+    fn streams(&self, streams: bool);
+
+    /// Nothing is in hand, and no stream has worked on anything.
+    fn clear(&self);
 
     /// The effects of a task begin, while another task may run; with `None` they are over.
     fn settles(&self, task: Option<i64>);

@@ -20,6 +20,7 @@ pub use examine::{
     Backlog, Condition, DeadWorker, EXAMPLES, Examine, Examined, Example, Found, Law, Queued, RunFolder, Severity, Step,
 };
 pub use govern::{Claimed, Curb, DayCount, Govern, Hand, Order, Pruned, Released, Resident};
+pub(crate) use hand::IN_HAND;
 pub use hand::{Badge, Batch, Body, Claim, Frozen, Hold, LastWord, Lock, LostClaim, Mark, Note, Watchman};
 pub use look::{Counts, Filter, Look, Row, Waiting, WorkerInfo};
 pub use occasion::release_waiting;

@@ -261,6 +261,15 @@ impl Bench {
         Ok(touched)
     }
 
+    /// Ends the runner, and with it the streams, which finish what they do when they are told that there is no more.
+    pub(super) fn end(self, store: &mut dyn Store) {
+        let stop = self.stop;
+        self.runner.end(|| {
+            store.beat();
+            stop.level() == Level::BreakOff
+        });
+    }
+
     /// The lines of settled tasks, in one write.
     pub(super) fn report<'a>(&mut self, settled: impl Iterator<Item = (i64, &'a str, &'a Verdict, &'a Ended)>) {
         let mut lines = self.tools.journal.lines();

@@ -5,12 +5,15 @@
 
 use super::desk::{Desk, Finished};
 use super::exec;
-use super::job::{Context, Handler, JobFuture, Registered, Registry};
+use super::exec::Streams;
+use super::job::{Context, Handler, JobFuture, Registry};
 use crate::clock::{Clock, world};
 use crate::error::{Error, Result};
 use crate::log::Journal;
 use crate::store::{Body, Note};
-use crate::task::{Cause, Ending, Task, panic_text};
+use crate::task::{Cause, Ending, Policy, Task, panic_text};
+use std::collections::VecDeque;
+use rustix::event::{Timespec, poll};
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -19,6 +22,9 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Between two looks whether the thread has ended.
+const END_LOOK: Duration = Duration::from_millis(2);
 
 /// What the runner needs besides its desk.
 #[derive(Debug, Clone)]
@@ -64,6 +70,27 @@ impl Runner {
         Ok(())
     }
 
+    /// Ends the thread, and the streams that it has, and waits for that: `look` is called again and again meanwhile, and says
+    /// whether to break off.
+    pub(super) fn end(self, mut look: impl FnMut() -> bool) {
+        let Runner { desk, batches, thread } = self;
+        desk.begin_batch(None);
+        drop(batches);
+        if world::is_there() {
+            // Processes of a world start no programs.
+            return;
+        }
+        while !thread.is_finished() {
+            if look() {
+                desk.break_off();
+            }
+            // An interruption only makes the pause shorter.
+            let _ = poll(&mut [], Timespec::try_from(END_LOOK).ok().as_ref());
+        }
+        // What a job has panicked with was told when it did.
+        let _ = thread.join();
+    }
+
     /// Whether the thread is still there.
     pub(super) fn is_alive(&self) -> bool {
         !self.thread.is_finished()
@@ -71,10 +98,19 @@ impl Runner {
 }
 
 async fn serve(desk: &Desk, mut orders: UnboundedReceiver<Vec<Task>>, tools: &Tools) {
+    let mut streams = Streams::default();
     loop {
         world::rest();
-        let Some(tasks) = orders.recv().await else { return };
-        for task in tasks {
+        let Some(tasks) = orders.recv().await else { return streams.end(desk, tools) };
+        let mut tasks = VecDeque::from(tasks);
+        while let Some(next) = tasks.front() {
+            if Streams::take(tools, &next.job) {
+                match streams.run(desk, tools, &mut tasks) {
+                    true => continue,
+                    false => break,
+                }
+            }
+            let Some(task) = tasks.pop_front() else { break };
             let started_at_ms = tools.clock.now_ms();
             if !desk.may_begin(&task, started_at_ms) {
                 break;
@@ -89,10 +125,10 @@ async fn serve(desk: &Desk, mut orders: UnboundedReceiver<Vec<Task>>, tools: &To
 
 async fn run_one(desk: &Desk, task: &Task, tools: &Tools) -> Ending {
     let Some(registered) = tools.registry.get(&task.job) else { return Ending::UnknownJob };
-    let cx = context(task, registered, tools.worker);
+    let cx = context(task, &registered.policy, tools.worker);
     match &registered.handler {
         Handler::Exec(command) => {
-            let mut output = |line: exec::OutputLine| log_output(tools, task, &line);
+            let mut output = |line: exec::OutputLine| log_output(tools, Some(task.id), &task.job, &line);
             match tools.body.open() {
                 Ok(body) => exec::run(command, &cx, &task.param, &registered.policy, desk.abandon(), body, &mut output),
                 // The run folder is the same for all tasks: whatever is wrong with it is not this one's fault.
@@ -107,12 +143,13 @@ async fn run_one(desk: &Desk, task: &Task, tools: &Tools) -> Ending {
     }
 }
 
-fn context(task: &Task, registered: &Registered, worker: u32) -> Context {
+/// What the handler of a task may know about it.
+pub(super) fn context(task: &Task, policy: &Policy, worker: u32) -> Context {
     Context {
         task: task.id,
         job: task.job.clone(),
         attempt: task.attempts_charged.saturating_add(1),
-        max_attempts: task.max_attempts.unwrap_or(registered.policy.max_attempts),
+        max_attempts: task.max_attempts.unwrap_or(policy.max_attempts),
         priority: task.priority,
         worker,
     }
@@ -150,15 +187,17 @@ async fn run_future(desk: &Desk, mut future: JobFuture, timeout_ms: Option<u64>)
     }
 }
 
-fn log_output(tools: &Tools, task: &Task, line: &exec::OutputLine) {
+/// Writes a line that an executable wrote, about a task if it is known which.
+pub(super) fn log_output(tools: &Tools, task: Option<i64>, job: &str, line: &exec::OutputLine) {
     if let Some(live) = tools.live {
         return live(line);
     }
     let mut lines = tools.journal.lines();
     let level = if line.stderr { log::Level::Warn } else { log::Level::Info };
     let from: &str = if line.stderr { "stderr" } else { "stdout" };
-    let tags: [(&str, &dyn std::fmt::Display); 3] = [("task", &task.id), ("job", &task.job), ("from", &from)];
+    let tags: [(&str, &dyn std::fmt::Display); 3] = [("task", &task.unwrap_or(0)), ("job", &job), ("from", &from)];
     let tags = if line.note { &tags[..2] } else { &tags[..] };
+    let tags = if task.is_some() { tags } else { &tags[1..] };
     lines.add(tools.clock.now_ms(), level, tags, format_args!("{}", line.text));
     tools.journal.append(&lines);
 }

@@ -81,6 +81,7 @@ impl Bench {
             if let Slice::Stuck = self.abandon(store)? {
                 return Ok(Slice::Stuck);
             }
+            self.runner.desk.forget_note();
         }
         slice
     }

@@ -47,6 +47,7 @@ pub fn try_once(
         wait(&runner, (asked.is_none()).then_some(stop), left)?;
         let (mut finished, over) = runner.desk.take();
         if let Some(finished) = finished.pop() {
+            runner.end(|| stop.level() > Level::GoOn);
             return Ok(finished.ending);
         }
         if over && asked.is_some() {

@@ -113,7 +113,9 @@ pub fn work(
         return Ok(summary);
     }
     let (settled, died) = (worker.settled, worker.bench.died);
-    match worker.store.retire(worker.badge) {
+    let Worker { store, bench, badge, .. } = worker;
+    bench.end(store);
+    match store.retire(badge) {
         // The next look finds it dead.
         Err(e) if e.kind() == Kind::TryAgain => log::warn!("worker ends without taking leave: {e}"),
         other => other?,

@@ -3,7 +3,8 @@
 //! A hold is a kernel lock plus an epoch. The lock keeps two living workers apart; the epoch makes sure that one who
 //! only believes to hold it (stopped while its lock file was replaced, say) settles nothing. Under which lock file a hold
 //! began is written down with it: whoever has locked another one waits until that process is gone or has let go. Who raises
-//! the epoch also charges the task that ran when the last holder died, as that one's note says.
+//! the epoch also charges the task that ran when the last holder died, as that one's note says; of several that a stream had in
+//! hand none is charged, and each runs alone next.
 
 use super::history::Tally;
 use super::lock::Inode;
@@ -50,14 +51,16 @@ pub(super) fn hold(
         return Ok(None);
     }
     let (notes, boot) = (Notes::map(&file)?, identity::boot_mark()?);
-    // When the last holder died while a task ran, what is left of its executables goes first.
+    // When the last holder died while a task ran, what is left of its executables goes first. So does what a stream may have
+    // left of tasks that were not settled yet.
+    let suspects = last.as_ref().map(|last| notes.left_by(last.epoch, boot)).unwrap_or_default();
     let mut remains = None;
     if let Some(last) = &last
-        && (elsewhere || notes.left_by(last.epoch, boot).is_some())
+        && (elsewhere || !suspects.is_empty() || notes.streamed_by(last.epoch, boot))
         && !store.stubborn.end(&store.run, last.incarnation)?
     {
-        if elsewhere {
-            // Which task ran is not known.
+        if elsewhere || notes.streamed_by(last.epoch, boot) {
+            // Which tasks ran is not known.
             return Ok(None);
         }
         remains = Some(last.incarnation);
@@ -71,11 +74,10 @@ pub(super) fn hold(
         if let Some(settling) = settling {
             doubt(tx, partition, settling)?;
         }
-        let suspect = last.as_ref().and_then(|last| notes.left_by(last.epoch, boot));
-        if let Some(suspect) = suspect.filter(|_| !world::broken("notes ignored")) {
+        for &suspect in suspects.iter().filter(|_| !world::broken("notes ignored")) {
             let done = match remains {
                 Some(incarnation) => leave(tx, partition, suspect, incarnation, now_ms)?,
-                None if settling.is_some() => doubt(tx, partition, suspect).map(|()| true)?,
+                None if settling.is_some() || suspects.len() > 1 => doubt(tx, partition, suspect).map(|()| true)?,
                 None => charge(tx, partition, own, suspect, now_ms, blame).map(|()| true)?,
             };
             if !done {

@@ -47,10 +47,10 @@ pub(super) fn attend(
     abandon: BorrowedFd<'_>,
     lines: &mut Lines<'_>,
 ) -> Finished {
-    let Started { process, ends, cpu_limited } = started;
+    let Started { process, ends, cpu_limited, .. } = started;
     let mut pipes = Pipes::new(ends, param);
-    let mut course = Course { process: &process, policy, stage: Stage::Running(Watch::start()), reason: None };
-    let watched = until_ended(&mut course, &mut pipes, abandon, lines);
+    let mut course = Course::begin(policy.timeout_ms, policy.grace_ms);
+    let watched = until_ended(&mut course, &process, &mut pipes, abandon, lines);
     let mut reason = course.reason;
     // Before the rest of the output is read: whoever is left in the group could keep it open.
     process.kill();
@@ -66,22 +66,23 @@ pub(super) fn attend(
 }
 
 fn until_ended(
-    course: &mut Course<'_>,
+    course: &mut Course,
+    process: &Process,
     pipes: &mut Pipes<'_>,
     abandon: BorrowedFd<'_>,
     lines: &mut Lines<'_>,
 ) -> Result<(), Errno> {
     loop {
-        course.keep_deadlines();
+        course.keep_deadlines(process);
         // Only the first reason counts; a descriptor that stays readable would wake us without end.
-        let listening = matches!(course.stage, Stage::Running(_)).then_some(abandon);
-        let ready = pipes.wait(Some(course.process.ended()), listening, course.left())?;
+        let listening = course.is_running().then_some(abandon);
+        let ready = pipes.wait(Some(process.ended()), listening, course.left())?;
         pipes.serve(&ready, lines);
         if ready.ended {
             return Ok(());
         }
         if ready.abandoned {
-            course.end(Reason::Abandoned);
+            course.end(process, Reason::Abandoned);
         }
     }
 }
@@ -97,31 +98,41 @@ enum Stage {
 }
 
 /// The stages of one program, and who moved them on.
-struct Course<'a> {
-    process: &'a Process,
-    policy: &'a Policy,
+pub(super) struct Course {
+    timeout_ms: Option<u64>,
+    grace_ms: u64,
     stage: Stage,
-    reason: Option<Reason>,
+    pub(super) reason: Option<Reason>,
 }
 
-impl Course<'_> {
+impl Course {
+    /// It may run from now on until its timeout.
+    pub(super) fn begin(timeout_ms: Option<u64>, grace_ms: u64) -> Course {
+        Course { timeout_ms, grace_ms, stage: Stage::Running(Watch::start()), reason: None }
+    }
+
+    /// Whether nobody has brought its end on.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running(_))
+    }
+
     /// Until the next deadline; `None` if there is none.
-    fn left(&self) -> Option<Duration> {
+    pub(super) fn left(&self) -> Option<Duration> {
         match &self.stage {
-            Stage::Running(watch) => self.policy.timeout_ms.map(|ms| watch.left_of(Duration::from_millis(ms))),
-            Stage::Asked(watch) => Some(watch.left_of(Duration::from_millis(self.policy.grace_ms))),
+            Stage::Running(watch) => self.timeout_ms.map(|ms| watch.left_of(Duration::from_millis(ms))),
+            Stage::Asked(watch) => Some(watch.left_of(Duration::from_millis(self.grace_ms))),
             Stage::Killed => None,
         }
     }
 
-    fn keep_deadlines(&mut self) {
+    pub(super) fn keep_deadlines(&mut self, process: &Process) {
         if self.left() != Some(Duration::ZERO) {
             return;
         }
         match self.stage {
-            Stage::Running(_) => self.end(Reason::Timeout),
+            Stage::Running(_) => self.end(process, Reason::Timeout),
             Stage::Asked(_) => {
-                self.process.kill();
+                process.kill();
                 self.stage = Stage::Killed;
             }
             Stage::Killed => {}
@@ -129,9 +140,9 @@ impl Course<'_> {
     }
 
     /// Asks a program that runs to end, unless it has ended while its output was being dealt with.
-    fn end(&mut self, reason: Reason) {
-        if !is_readable(self.process.ended()) {
-            self.process.ask();
+    pub(super) fn end(&mut self, process: &Process, reason: Reason) {
+        if !is_readable(process.ended()) {
+            process.ask();
             self.stage = Stage::Asked(Watch::start());
             self.reason = Some(reason);
         }
@@ -139,7 +150,7 @@ impl Course<'_> {
 }
 
 /// Whether `fd` is readable now.
-fn is_readable(fd: BorrowedFd<'_>) -> bool {
+pub(super) fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     matches!(poll(&mut fds, Some(&Timespec::default())), Ok(count) if count > 0)
 }

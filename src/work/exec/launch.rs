@@ -23,8 +23,8 @@ unsafe extern "C" {
     fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
 }
 
-/// The descriptor on which a program writes its result.
-const RESULT: RawFd = 3;
+/// The descriptor on which a program writes its result, or from which a stream takes its tokens.
+const THIRD: RawFd = 3;
 
 /// What the child becomes.
 pub(super) struct Image {
@@ -129,18 +129,35 @@ impl From<io::Error> for Halt {
     }
 }
 
+/// What a program has its third descriptor for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Third {
+    /// To write to; we read.
+    Out,
+    /// To read from; we write, and may read as well.
+    In,
+}
+
+/// Our ends of the pipe that is the third descriptor of a program.
+pub(super) struct Ours {
+    pub(super) read: OwnedFd,
+    /// Only of one that the program reads from.
+    pub(super) write: Option<OwnedFd>,
+}
+
 /// Starts `image` with the pipes and the folder of `process`, whose own program is never run, in a session and a process
 /// group of its own. Answers the
-/// child, and where its result is read. The error is that of the first step that failed, `execve` included.
+/// child, and our ends of its third pipe. The error is that of the first step that failed, `execve` included.
 /// `body`, which is close-on-exec here, is inherited by the program alone.
 pub(super) fn launch(
     process: &mut std::process::Command,
     image: Image,
     terms: Terms,
     body: Option<OwnedFd>,
-) -> Result<(Child, OwnedFd), Halt> {
-    let body = body.map(not_the_result).transpose()?;
-    let (result, door) = Door::open()?;
+    third: Third,
+) -> Result<(Child, Ours), Halt> {
+    let body = body.map(not_the_third).transpose()?;
+    let (ours, door) = Door::open(third)?;
     let foreign = foreign();
     let worker = getpid();
     let become_program = move || {
@@ -167,7 +184,7 @@ pub(super) fn launch(
     // SAFETY: the closure runs after fork in a process that may have had other threads. It makes system calls and reads
     // memory that was made before; it neither allocates nor locks (an error here is a number without memory of its own).
     unsafe { process.pre_exec(become_program) };
-    Ok((process.spawn()?, result))
+    Ok((process.spawn()?, ours))
 }
 
 impl Terms {
@@ -197,7 +214,7 @@ impl Terms {
     }
 }
 
-/// The way of a program's result: the write end of a pipe, and what descriptor 3 was when it was made.
+/// The third descriptor of a program: its end of a pipe, and what descriptor 3 was when it was made.
 ///
 /// The standard library keeps a pipe of its own through the fork, by which it learns of errors. If that had the number 3,
 /// replacing it would make a failed start look like a program that ran. So 3 is taken by us if it is free; if it is
@@ -208,31 +225,36 @@ struct Door {
 }
 
 impl Door {
-    /// The read end, and the door.
-    fn open() -> Result<(OwnedFd, Door), Halt> {
-        let (result, end) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
-        let end = fcntl_dupfd_cloexec(end, RESULT).map_err(io::Error::from)?;
+    /// Our ends, and the door.
+    fn open(third: Third) -> Result<(Ours, Door), Halt> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+        let (end, write) = match third {
+            // Closes the number that it had before, which may have been 3.
+            Third::Out => (fcntl_dupfd_cloexec(write, THIRD), None),
+            Third::In => (fcntl_dupfd_cloexec(&read, THIRD), Some(write)),
+        };
+        let end = end.map_err(io::Error::from)?;
         let before = Door::identity().map_err(io::Error::from)?;
-        Ok((result, Door { end, before }))
+        Ok((Ours { read, write }, Door { end, before }))
     }
 
     /// What descriptor 3 is.
     fn identity() -> Result<(u64, u64), Errno> {
         // SAFETY: the number is only handed to `fstat`, which answers that it is closed if it is.
-        let stat = fstat(unsafe { BorrowedFd::borrow_raw(RESULT) })?;
+        let stat = fstat(unsafe { BorrowedFd::borrow_raw(THIRD) })?;
         Ok((stat.st_dev, stat.st_ino))
     }
 
-    /// In the child: makes the write end descriptor 3, which the program inherits.
+    /// In the child: makes its end descriptor 3, which the program inherits.
     fn hand_over(&self) -> Result<(), Errno> {
-        if self.end.as_raw_fd() == RESULT {
+        if self.end.as_raw_fd() == THIRD {
             return fcntl_setfd(&self.end, FdFlags::empty());
         }
         if Door::identity() != Ok(self.before) {
             return Err(Errno::AGAIN);
         }
         // SAFETY: the number is open, as was just seen, in a process with one thread; it is never closed by this value.
-        let mut third = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(RESULT) });
+        let mut third = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(THIRD) });
         dup2(&self.end, &mut third)
     }
 }
@@ -250,10 +272,10 @@ fn foreign() -> Vec<RawFd> {
     numbers.filter(is_inherited).collect()
 }
 
-/// The same open file under a number that the result does not take.
-fn not_the_result(file: OwnedFd) -> Result<OwnedFd, io::Error> {
-    match file.as_raw_fd() > RESULT {
+/// The same open file under a number that the third pipe does not take.
+fn not_the_third(file: OwnedFd) -> Result<OwnedFd, io::Error> {
+    match file.as_raw_fd() > THIRD {
         true => Ok(file),
-        false => Ok(fcntl_dupfd_cloexec(&file, RESULT + 1)?),
+        false => Ok(fcntl_dupfd_cloexec(&file, THIRD + 1)?),
     }
 }

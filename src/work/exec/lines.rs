@@ -14,7 +14,7 @@ pub(super) const TAIL: usize = 2 * 1024;
 
 /// The lines of one run.
 pub(super) struct Lines<'a> {
-    output: &'a mut dyn FnMut(OutputLine),
+    output: Box<dyn FnMut(OutputLine) + 'a>,
     stdout: Line,
     stderr: Line,
     tail: Tail,
@@ -26,10 +26,10 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// No output yet; lines will be given to `output`, `total` bytes of them, or none at all.
-    pub(super) fn new(output: &'a mut dyn FnMut(OutputLine), total: Option<u64>) -> Lines<'a> {
+    pub(super) fn new(output: impl FnMut(OutputLine) + 'a, total: Option<u64>) -> Lines<'a> {
         let line = |stderr| Line { stderr, bytes: Vec::new(), split: false };
         let left = total.unwrap_or(0);
-        Lines { output, stdout: line(false), stderr: line(true), tail: Tail::default(), total, left, dropped: 0 }
+        Lines { output: Box::new(output), stdout: line(false), stderr: line(true), tail: Tail::default(), total, left, dropped: 0 }
     }
 
     /// Takes what was read from one of the two pipes.
@@ -41,24 +41,31 @@ impl<'a> Lines<'a> {
         self.left -= kept.len() as u64;
         self.dropped += over.len() as u64;
         let line = if stderr { &mut self.stderr } else { &mut self.stdout };
-        line.push(kept, self.output);
+        line.push(kept, &mut *self.output);
     }
 
     /// Delivers the lines that had no end, says how much was dropped, and gives the tail of stderr.
     pub(super) fn finish(mut self) -> String {
+        self.next_run()
+    }
+
+    /// The same when the program goes on to another task: what comes now is that one's, and bounded anew.
+    pub(super) fn next_run(&mut self) -> String {
         for line in [&mut self.stdout, &mut self.stderr] {
             if !line.bytes.is_empty() {
-                line.end(self.output);
+                line.end(&mut *self.output);
             }
         }
-        if self.dropped > 0 {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
             let text = match self.total {
-                Some(total) => format!("({} bytes of output above {total} were dropped)", self.dropped),
-                None => format!("({} bytes of output are not shown, since the job is redacted)", self.dropped),
+                Some(total) => format!("({dropped} bytes of output above {total} were dropped)"),
+                None => format!("({dropped} bytes of output are not shown, since the job is redacted)"),
             };
             (self.output)(OutputLine { stderr: true, note: true, text });
         }
-        self.tail.text()
+        self.left = self.total.unwrap_or(0);
+        std::mem::take(&mut self.tail).text()
     }
 }
 

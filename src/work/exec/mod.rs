@@ -19,11 +19,14 @@ mod pipes;
 mod process;
 mod refusal;
 mod start;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod user;
 
 pub use ask::{Asked, ask};
+pub use stream::{MOST_IN_FLIGHT, Stream};
+pub(super) use stream::Streams;
 pub use ending::signal_name;
 pub(super) use ending::signal_number;
 pub use user::User;
@@ -31,6 +34,7 @@ pub use user::User;
 use crate::task::{Cause, Ending, Outcome, Policy};
 use crate::work::Context;
 use refusal::Refusal;
+use start::Occasion;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -55,6 +59,8 @@ pub struct Command {
     pub user: Option<User>,
     /// What it may use.
     pub limits: Limits,
+    /// How it is fed task after task; `None` when it is started for each.
+    pub stream: Option<Stream>,
     /// Whether what it writes is kept out of the log and of error texts, since its param or its result may be in it.
     pub redact: bool,
 }
@@ -113,7 +119,7 @@ pub fn run(
     output: &mut dyn FnMut(OutputLine),
 ) -> Ending {
     let kills_before = memory::kernel_kills();
-    let started = match start::start(command, cx, param, policy, body) {
+    let started = match start::start(command, Occasion::Task(cx, param), policy, body) {
         Ok(started) => started,
         Err(Refusal::Passing(why)) => return Ending::NotNow(why),
         Err(Refusal::Param(reason)) => return Ending::Answered(Outcome::Reject { reason }),

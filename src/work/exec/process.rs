@@ -59,6 +59,12 @@ impl Process {
         Some(ticks.saturating_mul(1_000) / clock_ticks_per_second().max(1))
     }
 
+    /// How much memory the program has resident, in pages; good until it is reaped.
+    pub(super) fn resident_pages(&self) -> Option<u64> {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.group.as_raw_nonzero())).ok()?;
+        statm.split(' ').nth(1)?.parse().ok()
+    }
+
     /// Kills what is left of the group and reaps the leader; waits for its end.
     pub(super) fn reap(mut self) -> io::Result<ExitStatus> {
         self.end()

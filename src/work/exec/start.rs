@@ -4,7 +4,7 @@
 //! this process is close-on-exec. The error of everything here is a text for the admin who has to mend it.
 
 use super::Command;
-use super::launch::{Image, Words, launch};
+use super::launch::{Image, Ours, Third, Words, launch};
 use super::limits::terms;
 use super::pipes::Ends;
 use super::process::Process;
@@ -34,20 +34,34 @@ const ARGUMENT_PAGES: usize = 32;
 pub(super) struct Started {
     pub(super) process: Process,
     pub(super) ends: Ends,
+    /// Of a stream: our ends of the pipe of its tokens.
+    pub(super) tokens: Option<Ours>,
     /// Whether it has a limit of processor time.
     pub(super) cpu_limited: bool,
+}
+
+/// For what a program is started.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Occasion<'a> {
+    /// For one task, with its param.
+    Task(&'a Context, &'a [u8]),
+    /// As a stream, for tasks of this job by this worker. With `tokens` it is to take one before it begins a task.
+    Stream { job: &'a str, worker: u32, tokens: bool },
 }
 
 /// Starts the program of `command` in a session and a process group of its own.
 pub(super) fn start(
     command: &Command,
-    cx: &Context,
-    param: &[u8],
+    occasion: Occasion<'_>,
     policy: &Policy,
     body: Option<OwnedFd>,
 ) -> Result<Started, Refusal> {
     let Some(name) = command.argv.first() else {
         return Err(Refusal::Broken("its command is empty; name a program in `command`".to_string()));
+    };
+    let (param, direction) = match occasion {
+        Occasion::Task(_, param) => (param, Third::Out),
+        Occasion::Stream { .. } => (&[][..], Third::In),
     };
     let path = locate(name, command)?;
     let (terms, account) = terms(command, policy)?;
@@ -55,18 +69,22 @@ pub(super) fn start(
     let image = Image {
         path: without_nul(path.as_os_str().as_bytes().to_vec(), "the program's path")?,
         argv: arguments(command, param)?,
-        env: environment(command, cx, account.as_ref())?,
+        env: environment(command, occasion, account.as_ref())?,
     };
     let mut process = std::process::Command::new(&path);
     process.current_dir(&command.cwd);
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let launched = launch(&mut process, image, terms, body);
-    let (mut child, result) = launched.map_err(|halt| refusal(&halt, command, &path))?;
+    let launched = launch(&mut process, image, terms, body, direction);
+    let (mut child, third) = launched.map_err(|halt| refusal(&halt, command, &path))?;
+    let (result, tokens) = match direction {
+        Third::Out => (Some(third.read), None),
+        Third::In => (None, Some(third)),
+    };
     let ends = Ends {
         stdin: child.stdin.take().map(OwnedFd::from),
         stdout: child.stdout.take().map(OwnedFd::from),
         stderr: child.stderr.take().map(OwnedFd::from),
-        result: Some(result),
+        result,
     };
     let unwatched =
         |e| Refusal::Passing(format!("it was started, could not be watched ({e}), and was killed; look at ulimit -n"));
@@ -75,7 +93,7 @@ pub(super) fn start(
         // Each end of a pipe has flags of its own: the program's ends go on blocking.
         fcntl_getfl(pipe).and_then(|flags| fcntl_setfl(pipe, flags | OFlags::NONBLOCK)).map_err(unwatched)?;
     }
-    Ok(Started { process, ends, cpu_limited })
+    Ok(Started { process, ends, tokens, cpu_limited })
 }
 
 /// Whether the param is an argument, or part of one. Its standard input is empty then.
@@ -153,22 +171,29 @@ fn find(text: &[u8]) -> Option<usize> {
     text.windows(PARAM.len()).position(|part| part == PARAM.as_bytes())
 }
 
-fn environment(command: &Command, cx: &Context, account: Option<&Account>) -> Result<Words, String> {
+fn environment(command: &Command, occasion: Occasion<'_>, account: Option<&Account>) -> Result<Words, String> {
     let mut all: BTreeMap<&str, String> = BTreeMap::new();
     if let Some(account) = account {
         let Account { name, home, .. } = account;
         all.extend([("HOME", home.clone()), ("USER", name.clone()), ("LOGNAME", name.clone())]);
     }
     all.extend(command.env.iter().map(|(name, value)| (name.as_str(), value.clone())));
-    all.extend([
-        ("ROWMILL_TASK_ID", cx.task_id().to_string()),
-        ("ROWMILL_JOB", cx.job().to_string()),
-        ("ROWMILL_ATTEMPT", cx.attempt().to_string()),
-        ("ROWMILL_MAX_ATTEMPTS", cx.max_attempts().to_string()),
-        ("ROWMILL_PRIORITY", cx.priority().to_string()),
-        ("ROWMILL_WORKER", cx.worker().to_string()),
-        ("ROWMILL_IDEMPOTENCY_KEY", cx.idempotency_key()),
-    ]);
+    match occasion {
+        Occasion::Task(cx, _) => all.extend([
+            ("ROWMILL_TASK_ID", cx.task_id().to_string()),
+            ("ROWMILL_JOB", cx.job().to_string()),
+            ("ROWMILL_ATTEMPT", cx.attempt().to_string()),
+            ("ROWMILL_MAX_ATTEMPTS", cx.max_attempts().to_string()),
+            ("ROWMILL_PRIORITY", cx.priority().to_string()),
+            ("ROWMILL_WORKER", cx.worker().to_string()),
+            ("ROWMILL_IDEMPOTENCY_KEY", cx.idempotency_key()),
+        ]),
+        // What differs from task to task stands in its line.
+        Occasion::Stream { job, worker, tokens } => {
+            all.extend([("ROWMILL_JOB", job.to_string()), ("ROWMILL_WORKER", worker.to_string())]);
+            all.insert("ROWMILL_STREAM", if tokens { "tokens" } else { "plain" }.to_string());
+        }
+    }
     let mut texts = Vec::with_capacity(all.len());
     for (name, value) in all {
         if name.is_empty() || name.contains('=') {

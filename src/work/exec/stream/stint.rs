@@ -1,0 +1,436 @@
+//! The loop that feeds a child with what a batch has for it, and hears what it answers.
+//!
+//! It sleeps in `poll` on everything that can happen. Nothing in it blocks, so no order of reading and writing on the other
+//! side can bring it to a halt; and each turn does a bounded amount of work before it looks at the deadlines again.
+
+use super::answer::{self, Answer, Said};
+use super::burial::Left;
+use super::child::Child;
+use super::{Duty, line};
+use crate::clock::{Millis, Watch};
+use crate::task::{Cause, Ending, Outcome, Task};
+use crate::work::desk::{Finished, Handed};
+use crate::work::exec::OutputLine;
+use crate::work::exec::attend::{Course, Reason};
+use crate::work::exec::lines::Lines;
+use crate::work::runner::context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, read};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How much is read at once.
+const CHUNK: usize = 64 * 1024;
+/// The longest answer, in bytes: the longest result with every byte of it escaped.
+const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// How much is read of one pipe in one turn, and after the child's end.
+const TURN: usize = 2 * LONGEST_ANSWER;
+/// Output without line ends is passed on in pieces of this.
+const PIECE: usize = 64 * 1024;
+/// How long a child has to end after it has closed its standard input or output.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
+/// Of so many answers it is remembered that they were given.
+const REMEMBERED: usize = 64;
+
+/// How a stint ends.
+pub(super) enum Over {
+    /// Nothing is left for this child.
+    Done(Child),
+    /// The rest of the batch is called back.
+    CalledBack(Child),
+    /// The child has ended.
+    Gone(Left),
+}
+
+/// A task that the child was given and has not answered.
+pub(super) struct InHand {
+    pub(super) task: Task,
+    pub(super) started_at_ms: Millis,
+    /// The number of its line, and its length in bytes.
+    number: u64,
+    pub(super) length: u64,
+}
+
+/// One child at work.
+pub(super) struct Stint<'a> {
+    pub(super) duty: Duty<'a>,
+    pub(super) child: Child,
+    pub(super) hand: VecDeque<InHand>,
+    pub(super) course: Course,
+    pub(super) lines: Lines<'a>,
+    /// What it said that cannot be.
+    pub(super) wrong: Option<String>,
+    /// Since when it takes or says nothing any more.
+    mute: Option<Watch>,
+    called_back: bool,
+    /// The tasks that were answered last, and those that are answered and not yet put on the desk.
+    answered: VecDeque<i64>,
+    finished: Vec<Finished>,
+    /// Which task the output is about.
+    about: Rc<Cell<Option<i64>>>,
+    chunk: Vec<u8>,
+}
+
+impl<'a> Stint<'a> {
+    pub(super) fn new(duty: Duty<'a>, child: Child) -> Stint<'a> {
+        let about = Rc::new(Cell::new(None));
+        let whose = Rc::clone(&about);
+        let output = move |line: OutputLine| duty.say(whose.get(), &line);
+        let total = (!duty.command.redact).then_some(duty.command.limits.output_bytes);
+        Stint {
+            duty,
+            child,
+            hand: VecDeque::new(),
+            course: Course::begin(None, 0),
+            lines: Lines::new(output, total),
+            wrong: None,
+            mute: None,
+            called_back: false,
+            answered: VecDeque::new(),
+            finished: Vec::new(),
+            about,
+            chunk: vec![0; CHUNK],
+        }
+    }
+
+    /// Runs the first of the tasks, and those behind it that are of the same job.
+    pub(super) fn run(mut self, tasks: &mut VecDeque<Task>) -> Over {
+        // What it wrote while it had nothing to do is about no task.
+        self.hear();
+        loop {
+            if self.wrong.is_some() {
+                return Over::Gone(self.settle_up(tasks));
+            }
+            if self.hand.is_empty() || self.course.is_running() {
+                let handed = self.hand_out(tasks);
+                if self.hand.is_empty() {
+                    match handed {
+                        Handed::CalledBack => return Over::CalledBack(self.leave()),
+                        Handed::NotNow => self.duty.desk.await_settled(),
+                        Handed::Given => return Over::Done(self.leave()),
+                    }
+                    continue;
+                }
+            }
+            let Ok(ready) = self.wait() else {
+                self.wrong.get_or_insert_with(|| "it could not be watched".to_string());
+                continue;
+            };
+            if ready.ended {
+                return Over::Gone(self.settle_up(tasks));
+            }
+            self.serve(&ready);
+            if ready.recall {
+                self.called_back = true;
+                self.recall(tasks);
+            }
+            self.keep_deadlines(ready.abandoned, tasks);
+        }
+    }
+
+    /// Has a child end to which no more tasks are given.
+    pub(super) fn see_off(mut self) {
+        self.child.close();
+        self.called_back = true;
+        self.course = Course::begin(Some(self.duty.policy.grace_ms), self.duty.policy.grace_ms);
+        loop {
+            match self.wait() {
+                Ok(ready) if !ready.ended && self.wrong.is_none() => {
+                    self.serve(&ready);
+                    self.keep_deadlines(ready.abandoned, &mut VecDeque::new());
+                }
+                _ => break,
+            }
+        }
+        let job = self.duty.job.to_string();
+        let left = self.bury();
+        log::debug!("the stream of the job `{job}` was ended: {}", left.why);
+    }
+
+    /// The child, when it has nothing in hand.
+    fn leave(mut self) -> Child {
+        self.lines.next_run();
+        self.child
+    }
+
+    /// Gives the child as many tasks as it may have in hand.
+    fn hand_out(&mut self, tasks: &mut VecDeque<Task>) -> Handed {
+        let (mut lines, mut tokens) = (Vec::new(), Vec::new());
+        let mut handed = Handed::Given;
+        while self.hand.len() < self.duty.stream.in_flight
+            && lines.len() < CHUNK
+            && self.child.takes_more()
+            && !self.child.is_spent(self.duty.stream, self.hand.len() as u64)
+            && tasks.front().is_some_and(|task| task.job == self.duty.job)
+        {
+            let now_ms = self.duty.tools.clock.now_ms();
+            let Some(task) = tasks.pop_front() else { break };
+            handed = if self.called_back { Handed::CalledBack } else { self.duty.desk.hand(&task, now_ms) };
+            if handed != Handed::Given {
+                tasks.push_front(task);
+                break;
+            }
+            let (token, before) = (self.child.token(), lines.len());
+            let cx = context(&task, self.duty.policy, self.duty.tools.worker);
+            if let Err(reason) = line::of(&task, &cx, token, &mut lines) {
+                let ending = Ending::Undecodable(reason);
+                self.duty.desk.put_aside(Finished { task, ending, started_at_ms: now_ms, finished_at_ms: now_ms });
+                continue;
+            }
+            tokens.extend(token);
+            if self.hand.is_empty() {
+                self.course = Course::begin(self.duty.policy.timeout_ms, self.duty.policy.grace_ms);
+                self.about.set(Some(task.id));
+            }
+            let (number, length) = (self.child.give(), (lines.len() - before) as u64);
+            self.hand.push_back(InHand { task, started_at_ms: now_ms, number, length });
+        }
+        if !lines.is_empty() && self.child.send(&lines, &tokens).is_err() {
+            self.mute.get_or_insert_with(Watch::start);
+        }
+        handed
+    }
+
+    fn keep_deadlines(&mut self, abandoned: bool, tasks: &mut VecDeque<Task>) {
+        if self.mute.is_some_and(|since| since.left_of(ENDS_WITHIN).is_zero()) && self.course.is_running() {
+            self.wrong.get_or_insert_with(|| "it has closed its standard input or output".to_string());
+        }
+        let over = self.course.is_running() && self.course.left() == Some(Duration::ZERO);
+        if over || abandoned {
+            // While it has its grace, it is to begin nothing else.
+            self.recall(tasks);
+        }
+        if abandoned && self.course.is_running() {
+            self.course.end(&self.child.process, Reason::Abandoned);
+        }
+        self.course.keep_deadlines(&self.child.process);
+    }
+
+    /// Takes back what the child has not begun. What it is to begin next, if it runs nothing, is left to it: like the start
+    /// of a program, that counts as begun.
+    fn recall(&mut self, tasks: &mut VecDeque<Task>) {
+        let count = self.child.take_back(self.hand.len(), true);
+        self.give_back(tasks, self.hand.len().saturating_sub(count));
+    }
+
+    /// Puts all but the first `keep` of the tasks in hand back to those that have not begun.
+    pub(super) fn give_back(&mut self, tasks: &mut VecDeque<Task>, keep: usize) {
+        let back = self.hand.split_off(keep.min(self.hand.len()));
+        self.duty.desk.take_back(back.iter().map(|one| one.task.id));
+        back.into_iter().rev().for_each(|one| tasks.push_front(one.task));
+    }
+
+    fn wait(&self) -> Result<Ready, Errno> {
+        let mut ready = Ready::default();
+        let desk = self.duty.desk;
+        let child = &self.child;
+        let running = self.course.is_running();
+        let watched = [
+            (child.hungry(), PollFlags::OUT, &mut ready.stdin),
+            (child.stdout.as_ref().map(AsFd::as_fd), PollFlags::IN, &mut ready.stdout),
+            (child.stderr.as_ref().map(AsFd::as_fd), PollFlags::IN, &mut ready.stderr),
+            (Some(child.process.ended()), PollFlags::IN, &mut ready.ended),
+            // What stays readable would wake us without end.
+            (running.then_some(desk.abandon()), PollFlags::IN, &mut ready.abandoned),
+            ((!self.called_back).then_some(desk.recall()), PollFlags::IN, &mut ready.recall),
+        ];
+        let (mut fds, mut answers) = (Vec::with_capacity(watched.len()), Vec::with_capacity(watched.len()));
+        for (fd, flags, answer) in watched {
+            if let Some(fd) = fd {
+                fds.push(PollFd::from_borrowed_fd(fd, flags));
+                answers.push(answer);
+            }
+        }
+        let mute = self.mute.filter(|_| running).map(|since| since.left_of(ENDS_WITHIN));
+        let left = [self.course.left(), mute].into_iter().flatten().min();
+        match poll(&mut fds, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Ready::default()),
+            Err(e) => return Err(e),
+        }
+        for (fd, answer) in fds.iter().zip(answers) {
+            *answer = !fd.revents().is_empty();
+        }
+        Ok(ready)
+    }
+
+    fn serve(&mut self, ready: &Ready) {
+        if ready.stdin && self.child.feed().is_err() {
+            self.mute.get_or_insert_with(Watch::start);
+        }
+        if ready.stdout || ready.stderr {
+            self.hear();
+        }
+    }
+
+    /// Reads what the child has written. What stands on its standard error was written before the answers that are read
+    /// now, or is about the same task.
+    fn hear(&mut self) {
+        let more = read_some(&mut self.child.stdout, &mut self.chunk, &mut self.child.said, CHUNK);
+        let mut errors = Vec::new();
+        read_some(&mut self.child.stderr, &mut self.chunk, &mut errors, CHUNK);
+        if !errors.is_empty() {
+            self.lines.take(true, &errors);
+        }
+        if more > 0 {
+            self.understand();
+        }
+        if self.child.stdout.is_none() {
+            self.mute.get_or_insert_with(Watch::start);
+        }
+    }
+
+    /// The same for all that is left in the pipes of a child that has ended.
+    pub(super) fn read_the_rest(&mut self) {
+        read_some(&mut self.child.stdout, &mut self.chunk, &mut self.child.said, TURN);
+        let mut errors = Vec::new();
+        read_some(&mut self.child.stderr, &mut self.chunk, &mut errors, TURN);
+        self.lines.take(true, &errors);
+        self.understand();
+        let rest = std::mem::take(&mut self.child.said);
+        self.lines.take(false, &rest);
+    }
+
+    /// Takes the whole lines out of what the child has said.
+    fn understand(&mut self) {
+        let said = std::mem::take(&mut self.child.said);
+        // Tokens are only taken, so of those that are there now none was when these lines were written.
+        let taken = if self.duty.tokens() { self.hand.len().saturating_sub(self.child.untaken()) } else { usize::MAX };
+        let (mut from, mut begun) = (0, taken);
+        while let Some(length) = said[from..].iter().position(|byte| *byte == b'\n') {
+            self.understand_line(&said[from..from + length], &mut begun);
+            from += length + 1;
+        }
+        let rest = &said[from..];
+        let is_object = rest.trim_ascii_start().starts_with(b"{");
+        if is_object && rest.len() > LONGEST_ANSWER {
+            self.wrong.get_or_insert_with(|| format!("an answer of it is longer than {LONGEST_ANSWER} bytes"));
+        } else if !is_object && rest.len() > PIECE {
+            self.lines.take(false, rest);
+        } else {
+            self.child.said = rest.to_vec();
+        }
+        self.put();
+    }
+
+    fn understand_line(&mut self, line: &[u8], begun: &mut usize) {
+        match answer::read(line) {
+            // After it was told to end, or has said what cannot be, nothing that it says counts.
+            Said::Answer(..) | Said::Garbled(_) if self.wrong.is_some() || !self.course.is_running() => {}
+            Said::Answer(id, answer) => self.accept(id, answer, begun),
+            Said::Garbled(why) => self.wrong = Some(why),
+            Said::Output => {
+                self.lines.take(false, line);
+                self.lines.take(false, b"\n");
+            }
+        }
+    }
+
+    fn accept(&mut self, id: i64, answer: Answer, begun: &mut usize) {
+        let first = self.hand.front().map(|first| first.task.id);
+        if first != Some(id) {
+            return self.reject(id, first);
+        }
+        if *begun == 0 {
+            let words = "it has answered without taking the token of the task; with `in_flight` above 1 it has to, see                          docs/stream.md";
+            self.wrong = Some(words.to_string());
+            return;
+        }
+        let Some(first) = self.hand.pop_front() else { return };
+        *begun = begun.saturating_sub(1);
+        let tail = self.lines.next_run();
+        self.child.read_up_to(first.number);
+        self.child.served += 1;
+        let ending = self.meaning(answer, tail);
+        let (task, started_at_ms) = (first.task, first.started_at_ms);
+        if self.answered.len() == REMEMBERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back(id);
+        self.finished.push(Finished { task, ending, started_at_ms, finished_at_ms: 0 });
+        self.about.set(self.hand.front().map(|next| next.task.id));
+    }
+
+    /// Takes note of an answer that is not about the `first` in hand.
+    fn reject(&mut self, id: i64, first: Option<i64>) {
+        if self.answered.contains(&id) {
+            log::warn!("the stream of the job `{}` has answered task {id} twice", self.duty.job);
+            return;
+        }
+        self.wrong = Some(match first {
+            Some(first) => format!("it has answered task {id}, and task {first} is the one that it was to run"),
+            None => format!("it has answered task {id}, and was to run none"),
+        });
+    }
+
+    fn meaning(&self, answer: Answer, tail: String) -> Ending {
+        let (reject, error) = match answer {
+            Answer::Plain(ending) => return ending,
+            Answer::Failed { reject, error } => (reject, error),
+        };
+        let said = error.filter(|error| !error.is_empty()).or(Some(tail).filter(|tail| !tail.is_empty()));
+        let words = match said {
+            // Its own words may be its param.
+            Some(_) if self.duty.command.redact => "it failed; its words are not shown, since the job is redacted".into(),
+            Some(words) => words,
+            None => "it failed, and has not said why".into(),
+        };
+        match reject {
+            true => Ending::Answered(Outcome::Reject { reason: words }),
+            false => Ending::Failed(Cause::Error(words)),
+        }
+    }
+
+    /// Puts what was answered on the desk. The next one runs from now on.
+    fn put(&mut self) {
+        if self.finished.is_empty() {
+            return;
+        }
+        let now_ms = self.duty.tools.clock.now_ms();
+        let mut finished = std::mem::take(&mut self.finished);
+        for one in &mut finished {
+            one.finished_at_ms = now_ms;
+        }
+        if let Some(next) = self.hand.front_mut() {
+            next.started_at_ms = now_ms;
+            self.course = Course::begin(self.duty.policy.timeout_ms, self.duty.policy.grace_ms);
+        }
+        self.duty.desk.put_all(finished, self.hand.front().map(|next| (&next.task, now_ms)));
+    }
+}
+
+/// What a wait has found.
+#[derive(Default)]
+struct Ready {
+    stdin: bool,
+    stdout: bool,
+    stderr: bool,
+    ended: bool,
+    abandoned: bool,
+    recall: bool,
+}
+
+/// Reads from a pipe until it is empty or `most` bytes have come, and closes it at its end. How many have come.
+fn read_some(pipe: &mut Option<OwnedFd>, chunk: &mut [u8], into: &mut Vec<u8>, most: usize) -> usize {
+    let mut count = 0;
+    while count < most {
+        let Some(fd) = pipe else { break };
+        match read(fd, &mut *chunk) {
+            Ok(0) => *pipe = None,
+            Ok(more) => {
+                into.extend_from_slice(&chunk[..more]);
+                count += more;
+                if more < chunk.len() {
+                    break;
+                }
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(_) => *pipe = None,
+        }
+    }
+    count
+}
