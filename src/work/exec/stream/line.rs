@@ -1,5 +1,5 @@
-//! A task as the line that a stream is given: one JSON object, its keys always in the same order, `id` first and `param`
-//! last, so that a shell can take it apart as well.
+//! A task as the line that a stream is given: one JSON object, its keys always in the same order, `id` first, then the
+//! token where there are such, and `param` last, so that a shell can take it apart as well.
 //!
 //! A param of the codec `json` stands there as it is in the row, but for line ends between its parts; one that is not JSON
 //! is not given to anybody. Of any other codec it is a text, or base64 where it is not UTF-8.
@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 pub(super) fn of(task: &Task, cx: &Context, token: Option<u8>, line: &mut Vec<u8>) -> Result<(), String> {
     let start = line.len();
     number(line, b"{\"id\":", cx.task_id());
+    if let Some(token) = token {
+        number(line, b",\"token\":", token.into());
+    }
     text(line, b",\"job\":", cx.job());
     number(line, b",\"attempt\":", cx.attempt().into());
     number(line, b",\"max_attempts\":", cx.max_attempts().into());
@@ -20,9 +23,6 @@ pub(super) fn of(task: &Task, cx: &Context, token: Option<u8>, line: &mut Vec<u8
     number(line, b",\"worker\":", cx.worker().into());
     text(line, b",\"idempotency_key\":", &cx.idempotency_key());
     text(line, b",\"codec\":", task.codec.word());
-    if let Some(token) = token {
-        number(line, b",\"token\":", token.into());
-    }
     let param = param(task, line);
     if param.is_err() {
         line.truncate(start);
@@ -96,8 +96,8 @@ mod tests {
         let line = line_of(Codec::Json, b"{\"a\": [1,\r\n2.50]}", Some(200)).unwrap();
         assert_eq!(
             line,
-            "{\"id\":7,\"job\":\"it's \\\"j\\\"\\n\",\"attempt\":2,\"max_attempts\":5,\"priority\":-3,\"worker\":4,\
-             \"idempotency_key\":\"rowmill-7\",\"codec\":\"json\",\"token\":200,\"param\":{\"a\": [1,  2.50]}}\n"
+            "{\"id\":7,\"token\":200,\"job\":\"it's \\\"j\\\"\\n\",\"attempt\":2,\"max_attempts\":5,\"priority\":-3,\"worker\":4,\
+             \"idempotency_key\":\"rowmill-7\",\"codec\":\"json\",\"param\":{\"a\": [1,  2.50]}}\n"
         );
     }
 

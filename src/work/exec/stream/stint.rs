@@ -32,6 +32,8 @@ const TURN: usize = 2 * LONGEST_ANSWER;
 const PIECE: usize = 64 * 1024;
 /// How long a child has to end after it has closed its standard input or output.
 const ENDS_WITHIN: Duration = Duration::from_millis(500);
+/// How long a child that has plenty in hand is left alone before its answers are fetched.
+const NAP: Duration = Duration::from_micros(300);
 /// Of so many answers it is remembered that they were given.
 const REMEMBERED: usize = 64;
 
@@ -66,6 +68,8 @@ pub(super) struct Stint<'a> {
     /// Since when it takes or says nothing any more.
     mute: Option<Watch>,
     called_back: bool,
+    /// Its last words were answers.
+    busy: bool,
     /// The tasks that were answered last, and those that are answered and not yet put on the desk.
     answered: VecDeque<i64>,
     finished: Vec<Finished>,
@@ -89,6 +93,7 @@ impl<'a> Stint<'a> {
             wrong: None,
             mute: None,
             called_back: false,
+            busy: false,
             answered: VecDeque::new(),
             finished: Vec::new(),
             about,
@@ -99,7 +104,7 @@ impl<'a> Stint<'a> {
     /// Runs the first of the tasks, and those behind it that are of the same job.
     pub(super) fn run(mut self, tasks: &mut VecDeque<Task>) -> Over {
         // What it wrote while it had nothing to do is about no task.
-        self.hear();
+        self.hear(true, true);
         loop {
             if self.wrong.is_some() {
                 return Over::Gone(self.settle_up(tasks));
@@ -160,13 +165,13 @@ impl<'a> Stint<'a> {
     fn hand_out(&mut self, tasks: &mut VecDeque<Task>) -> Handed {
         let (mut lines, mut tokens) = (Vec::new(), Vec::new());
         let mut handed = Handed::Given;
+        let now_ms = self.duty.tools.clock.now_ms();
         while self.hand.len() < self.duty.stream.in_flight
             && lines.len() < CHUNK
             && self.child.takes_more()
             && !self.child.is_spent(self.duty.stream, self.hand.len() as u64)
             && tasks.front().is_some_and(|task| task.job == self.duty.job)
         {
-            let now_ms = self.duty.tools.clock.now_ms();
             let Some(task) = tasks.pop_front() else { break };
             handed = if self.called_back { Handed::CalledBack } else { self.duty.desk.hand(&task, now_ms) };
             if handed != Handed::Given {
@@ -228,9 +233,11 @@ impl<'a> Stint<'a> {
         let desk = self.duty.desk;
         let child = &self.child;
         let running = self.course.is_running();
+        // While it has plenty to do, its answers are not fetched one by one.
+        let naps = self.busy && running && self.hand.len() > self.duty.stream.in_flight / 2;
         let watched = [
             (child.hungry(), PollFlags::OUT, &mut ready.stdin),
-            (child.stdout.as_ref().map(AsFd::as_fd), PollFlags::IN, &mut ready.stdout),
+            (child.stdout.as_ref().filter(|_| !naps).map(AsFd::as_fd), PollFlags::IN, &mut ready.stdout),
             (child.stderr.as_ref().map(AsFd::as_fd), PollFlags::IN, &mut ready.stderr),
             (Some(child.process.ended()), PollFlags::IN, &mut ready.ended),
             // What stays readable would wake us without end.
@@ -245,7 +252,7 @@ impl<'a> Stint<'a> {
             }
         }
         let mute = self.mute.filter(|_| running).map(|since| since.left_of(ENDS_WITHIN));
-        let left = [self.course.left(), mute].into_iter().flatten().min();
+        let left = [self.course.left(), mute, naps.then_some(NAP)].into_iter().flatten().min();
         match poll(&mut fds, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(Ready::default()),
@@ -254,6 +261,7 @@ impl<'a> Stint<'a> {
         for (fd, answer) in fds.iter().zip(answers) {
             *answer = !fd.revents().is_empty();
         }
+        ready.stdout |= naps;
         Ok(ready)
     }
 
@@ -261,25 +269,23 @@ impl<'a> Stint<'a> {
         if ready.stdin && self.child.feed().is_err() {
             self.mute.get_or_insert_with(Watch::start);
         }
-        if ready.stdout || ready.stderr {
-            self.hear();
-        }
+        self.hear(ready.stdout, ready.stderr);
     }
 
     /// Reads what the child has written. What stands on its standard error was written before the answers that are read
     /// now, or is about the same task.
-    fn hear(&mut self) {
-        let more = read_some(&mut self.child.stdout, &mut self.chunk, &mut self.child.said, CHUNK);
-        let mut errors = Vec::new();
-        read_some(&mut self.child.stderr, &mut self.chunk, &mut errors, CHUNK);
-        if !errors.is_empty() {
+    fn hear(&mut self, stdout: bool, stderr: bool) {
+        if stderr {
+            let mut errors = Vec::new();
+            read_some(&mut self.child.stderr, &mut self.chunk, &mut errors, CHUNK);
             self.lines.take(true, &errors);
         }
-        if more > 0 {
+        if stdout {
+            read_some(&mut self.child.stdout, &mut self.chunk, &mut self.child.said, CHUNK);
             self.understand();
-        }
-        if self.child.stdout.is_none() {
-            self.mute.get_or_insert_with(Watch::start);
+            if self.child.stdout.is_none() {
+                self.mute.get_or_insert_with(Watch::start);
+            }
         }
     }
 
@@ -386,6 +392,7 @@ impl<'a> Stint<'a> {
 
     /// Puts what was answered on the desk. The next one runs from now on.
     fn put(&mut self) {
+        self.busy = !self.finished.is_empty();
         if self.finished.is_empty() {
             return;
         }
