@@ -28,7 +28,7 @@ impl Stint<'_> {
         // Whoever is left in the group could write on.
         self.child.process.kill();
         self.read_the_rest();
-        let begun = self.begun();
+        let begun = self.begun() || self.presumed;
         let unlucky = !begun && self.child.served == 0 && self.course.reason.is_none();
         self.give_back(tasks, usize::from(begun || self.course.reason.is_some() || unlucky));
         let (command, policy) = (self.duty.command, self.duty.policy);

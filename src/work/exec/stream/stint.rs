@@ -65,6 +65,8 @@ pub(super) struct Stint<'a> {
     pub(super) lines: Lines<'a>,
     /// What it said that cannot be.
     pub(super) wrong: Option<String>,
+    /// It has run a task whose token it had not taken.
+    pub(super) presumed: bool,
     /// Since when it takes or says nothing any more.
     mute: Option<Watch>,
     called_back: bool,
@@ -91,6 +93,7 @@ impl<'a> Stint<'a> {
             course: Course::begin(None, 0),
             lines: Lines::new(output, total),
             wrong: None,
+            presumed: false,
             mute: None,
             called_back: false,
             busy: false,
@@ -341,7 +344,9 @@ impl<'a> Stint<'a> {
             return self.reject(id, first);
         }
         if *begun == 0 {
-            let words = "it has answered without taking the token of the task; with `in_flight` above 1 it has to, see                          docs/stream.md";
+            let words = "it has answered without taking the token of the task; with `in_flight` above 1 it has to, see \
+                         docs/stream.md";
+            self.presumed = true;
             self.wrong = Some(words.to_string());
             return;
         }

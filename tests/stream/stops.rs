@@ -1,0 +1,122 @@
+//! Streams whose worker is told to stop, whose tasks run long or hang, and what was called back from them.
+//!
+//! What would be found here: a task that begins after it was called back, one that runs in two places, a partition that waits
+//! for a long task, a child that outlives its timeout or its worker, and one that is not let finish.
+
+use crate::installation::{BOUND, alive, pause, statuses, terminate, within};
+use crate::{error_of, lines_of, needs, plain, with_tokens};
+use std::time::Duration;
+
+/// Waits for a file, if it is the first task that says so.
+const HOLDS: &str = "if param == 'hold':\n    note('held', os.getpid())\n    await_file('go')";
+
+#[test]
+fn a_worker_that_is_told_to_stop_finishes_what_had_begun_and_calls_the_rest_back() {
+    if !needs::tool("python3") {
+        return;
+    }
+    let here = with_tokens(1, 16, "", HOLDS);
+    here.insert(1, "s", "\"hold\"");
+    here.insert(40, "s", "1");
+    let mut worker = here.start(&["work", "--index", "0"]);
+    within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
+    terminate(worker.pid());
+    // Long enough for a worker that did not call back to begin the next ones.
+    here.write("go", "");
+    assert_eq!(worker.code(), Some(0));
+    assert_eq!((here.read("begun").as_str(), here.done()), ("1\n", 1), "{}", here.log());
+    assert_eq!(here.truth(), statuses([("done", 1), ("ready", 40)]));
+    assert_eq!(here.read("bye"), "bye\n", "its standard input was closed, and it was let finish");
+    here.run(&["drain"]).well();
+    assert_eq!(here.count("status = 'done' AND attempt = 1"), 41);
+    assert_eq!(lines_of(&here, "begun"), (41, 41));
+}
+
+#[test]
+fn a_long_task_is_claimed_and_what_was_in_flight_behind_it_goes_on_elsewhere() {
+    if !needs::tool("python3") {
+        return;
+    }
+    let here = with_tokens(2, 16, "", HOLDS);
+    here.insert(1, "s", "\"hold\"");
+    here.insert(40, "s", "1");
+    here.run(&["tick"]).well();
+    within(BOUND, "the others to be done", || (here.done() == 40).then_some(()));
+    assert_eq!(here.count("id = 1 AND status = 'running'"), 1, "{}", here.log());
+    here.write("go", "");
+    within(BOUND, "the long one to be done", || (here.done() == 41).then_some(()));
+    assert_eq!(here.count("status = 'done' AND attempt = 1"), 41, "{}", here.log());
+    assert_eq!(lines_of(&here, "begun"), (41, 41), "none was begun twice");
+}
+
+#[test]
+fn a_task_that_hangs_is_ended_at_its_timeout_with_all_that_it_has_started() {
+    if !needs::tool("python3") {
+        return;
+    }
+    // It does not mind TERM, and would begin the next task if it could.
+    let hangs = "if param == 'hang':\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    \
+                 note('pids', os.getpid())\n    note('pids', subprocess.Popen(['sleep', '600']).pid)\n    time.sleep(600)";
+    for in_flight in [1, 8] {
+        let here = with_tokens(1, in_flight, "max_attempts = 1\ntimeout = '700ms'\ngrace = '200ms'", hangs);
+        here.insert(5, "s", "1");
+        here.insert(1, "s", "\"hang\"");
+        here.insert(20, "s", "1");
+        assert_eq!(here.run(&["drain"]).code, Some(1));
+        assert_eq!(here.truth(), statuses([("dead", 1), ("done", 25)]), "{}", here.log());
+        assert_eq!(error_of(&here, 6), "ran longer than 700ms");
+        assert_eq!(lines_of(&here, "begun"), (26, 26), "what was behind it began once");
+        let pids = here.read("pids");
+        assert!(pids.lines().count() == 2 && pids.lines().all(|pid| !alive(pid.parse().unwrap())), "{pids}");
+    }
+}
+
+#[test]
+fn a_second_term_ends_what_runs_and_charges_nothing() {
+    let here = plain(1, "grace = '100ms'", "[ $param = 1 ] && ok || { trap '' TERM; echo $$ > pid; sleep 600; }");
+    here.insert(2, "s", "1");
+    here.insert(1, "s", "2");
+    let mut worker = here.start(&["work", "--index", "0"]);
+    let pid = within(BOUND, "the task to begin", || here.read("pid").strip_suffix('\n')?.parse().ok());
+    within(BOUND, "the task to be claimed", || (here.count("status = 'running'") == 1).then_some(()));
+    terminate(worker.pid());
+    terminate(worker.pid());
+    assert_eq!(worker.code(), Some(0));
+    assert!(!alive(pid));
+    assert_eq!(here.count("id = 3 AND status = 'ready' AND attempt = 0"), 1, "{}", here.log());
+}
+
+#[test]
+fn a_stream_that_does_not_end_when_there_is_no_more_is_ended() {
+    let here = crate::of(1, "[\"sh\", \"s.sh\"]", "grace = '100ms'");
+    here.write(
+        "s.sh",
+        "trap '' TERM\necho $$ > pid\nread -r line\nid=${line#*:}\necho \"{\\\"id\\\":${id%%,*},\\\"ok\\\":true}\"\n\
+         while :; do sleep 600; done\n",
+    );
+    here.insert(1, "s", "1");
+    here.run(&["drain"]).well();
+    let pid = here.read("pid").trim().parse().unwrap();
+    assert!(!alive(pid), "the worker is gone, and its stream with it");
+    here.await_silence();
+}
+
+#[test]
+fn an_idle_stream_costs_a_worker_nothing() {
+    let here = plain(1, "", "ok");
+    here.insert(1, "s", "1");
+    let mut worker = here.start(&["work", "--index", "0"]);
+    within(BOUND, "the task to be done", || (here.done() == 1).then_some(()));
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", worker.pid())).unwrap();
+        let fields: Vec<u64> = stat.rsplit_once(") ").unwrap().1.split(' ').filter_map(|f| f.parse().ok()).collect();
+        // utime and stime are the fields 14 and 15; the state is no number.
+        fields[10] + fields[11]
+    };
+    pause(Duration::from_millis(300));
+    let before = ticks();
+    pause(Duration::from_millis(700));
+    assert!(ticks() - before < 20, "it spins");
+    terminate(worker.pid());
+    assert_eq!(worker.code(), Some(0));
+}
