@@ -148,7 +148,7 @@ fn limits(section: &Section<'_, '_>) -> Limits {
 }
 
 /// How a command with `mode = "stream"` is fed; `None` of one that is started for each task.
-fn stream(section: &Section<'_, '_>, argv: Option<&[OsString]>) -> Option<Stream> {
+fn stream(section: &Section<'_, '_>, argv: Option<&[OsString]>) -> Option<Box<Stream>> {
     let mode = section.parsed("mode", "a word in quotes", |word| match word {
         "exec" => Ok(false),
         "stream" => Ok(true),
@@ -170,7 +170,7 @@ fn stream(section: &Section<'_, '_>, argv: Option<&[OsString]>) -> Option<Stream
         let wrong = Wrong::new("a stream is given params as lines, so `{param}` cannot stand in its command");
         section.wrong_at("command", wrong.hint("leave it out, or leave `mode` out"));
     }
-    Some(Stream { in_flight: in_flight.unwrap_or(1), ..recycle })
+    Some(Box::new(Stream { in_flight: in_flight.unwrap_or(1), ..recycle }))
 }
 
 /// When a stream is replaced.

@@ -129,7 +129,10 @@ mod tests {
         assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
         let [short, long, stream, own] = &jobs[..] else { panic!("{jobs:?}") };
         assert!(short.command.stream.is_none() && long.command.stream.is_none());
-        assert_eq!(stream.command.stream.as_ref().map(|stream| (stream.in_flight, stream.max_tasks)), Some((1, Some(10_000))));
+        assert_eq!(
+            stream.command.stream.as_ref().map(|stream| (stream.in_flight, stream.max_tasks)),
+            Some((1, Some(10_000)))
+        );
         assert_eq!(own.name, "backup");
         assert_eq!(short.policy, long.policy, "the long example shows the defaults");
         assert_eq!((short.name.as_str(), long.name.as_str()), ("thumbnail", "report"));

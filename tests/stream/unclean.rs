@@ -34,8 +34,7 @@ fn an_answer_that_is_no_json_ends_the_stream() {
 
 #[test]
 fn an_answer_that_cannot_be_understood_is_a_failed_attempt_and_the_stream_goes_on() {
-    let (here, error) =
-        between_two_good_ones("echo $$ > pid; echo \"{\\\"id\\\":$id,\\\"ok\\\":\\\"yes\\\"}\"", "");
+    let (here, error) = between_two_good_ones("echo $$ > pid; echo \"{\\\"id\\\":$id,\\\"ok\\\":\\\"yes\\\"}\"", "");
     assert!(error.starts_with("its answer cannot be understood: invalid type: string \"yes\""), "{error}");
     assert_eq!(lines_of(&here, "bye"), (1, 1), "there was one child");
 }
@@ -70,7 +69,9 @@ fn what_is_no_answer_is_logged_and_bounded() {
     here.insert(2, "s", "1");
     here.run(&["drain"]).well();
     assert_eq!(here.count("status = 'done'"), 2);
-    for part in ["task=1 job=s from=stdout hello 1", "task=2 job=s from=stdout hello 2", "from=stdout {\"level\": \"info\"}"] {
+    for part in
+        ["task=1 job=s from=stdout hello 1", "task=2 job=s from=stdout hello 2", "from=stdout {\"level\": \"info\"}"]
+    {
         assert_eq!(here.lines(part), if part.contains("level") { 2 } else { 1 }, "{part}");
     }
     assert_eq!(here.lines("bytes of output above 102400 were dropped"), 2, "each task has the whole bound");

@@ -104,3 +104,36 @@ fn what_is_wrong_with_the_process_of_a_job_is_said_with_its_place() {
         assert_only_wrong_line(line, wanted, hint);
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_stream_is_said_with_its_place() {
+    let only_for_streams = "is for `mode = \"stream\"` only";
+    for (line, wanted, hint) in [
+        ("mode = 'steam'", "4:8: there is no mode `steam`", "\"exec\": a process for each task"),
+        ("mode = true", "4:8: `mode` must be a word in quotes, not true or false", ""),
+        ("in_flight = 2", &format!("4:13: `in_flight` {only_for_streams}"), "set the mode as well"),
+        ("mode = 'exec'\nrecycle = { max_tasks = 1 }", &format!("5:11: `recycle` {only_for_streams}"), ""),
+        ("mode = 'stream'\nin_flight = 0", "5:13: `in_flight` must be from 1 to 64, not 0", ""),
+        ("mode = 'stream'\nin_flight = 65", "5:13: `in_flight` must be from 1 to 64, not 65", ""),
+        (
+            "mode = 'stream'\nrecycle = 5",
+            "5:11: `recycle` must be a table of max_tasks, max_age, max_rss, not an integer",
+            "",
+        ),
+        ("mode = 'stream'\nrecycle = { tasks = 5 }", "5:13: unknown key `tasks` in recycle", "max_tasks"),
+        (
+            "mode = 'stream'\nrecycle = { max_tasks = 0 }",
+            "5:27: `max_tasks` must be from 1 to 9223372036854775807, not 0",
+            "",
+        ),
+        (
+            "mode = 'stream'\nrecycle = { max_age = 5 }",
+            "5:23: `max_age` must be a span of time in quotes, such as \"30s\", not an integer",
+            "",
+        ),
+    ] {
+        assert_only_wrong_line(line, wanted, hint);
+    }
+    let text = "[[job]]\nname = 'b'\ncommand = ['x', 'a{param}']\nmode = 'stream'";
+    assert_only_problem(text, "3:11: a stream is given params as lines, so `{param}` cannot stand in its command", "");
+}

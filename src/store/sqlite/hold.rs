@@ -45,25 +45,24 @@ pub(super) fn hold(
     let inode = Inode::of(&file)?;
     let last = last_of(&store.conn, partition)?;
     let elsewhere = last.as_ref().is_some_and(|last| last.is_elsewhere(inode, own));
-    if let Some(last) = last.as_ref().filter(|_| elsewhere)
+    if let (true, Some(last)) = (elsewhere, &last)
         && badge::may_hold(&store.conn, &store.run, last.incarnation)?
     {
         return Ok(None);
     }
     let (notes, boot) = (Notes::map(&file)?, identity::boot_mark()?);
-    // When the last holder died while a task ran, what is left of its executables goes first. So does what a stream may have
-    // left of tasks that were not settled yet.
+    // What is left of the executables of a holder that died while one ran, or before a stream's work was settled, goes first.
     let suspects = last.as_ref().map(|last| notes.left_by(last.epoch, boot)).unwrap_or_default();
     let mut remains = None;
     if let Some(last) = &last
         && (elsewhere || !suspects.is_empty() || notes.streamed_by(last.epoch, boot))
         && !store.stubborn.end(&store.run, last.incarnation)?
     {
-        if elsewhere || notes.streamed_by(last.epoch, boot) {
+        match elsewhere || notes.streamed_by(last.epoch, boot) {
             // Which tasks ran is not known.
-            return Ok(None);
+            true => return Ok(None),
+            false => remains = Some(last.incarnation),
         }
-        remains = Some(last.incarnation);
     }
     let epoch = store.write(|tx| {
         if last_of(tx, partition)?.map(|last| last.epoch) != last.as_ref().map(|last| last.epoch) {

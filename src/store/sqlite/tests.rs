@@ -4,6 +4,7 @@ mod claims;
 mod company;
 mod costs;
 mod near;
+mod streams;
 
 use super::*;
 use crate::task::{Cause, Ending, Settlement, Task};

@@ -29,7 +29,15 @@ impl<'a> Lines<'a> {
     pub(super) fn new(output: impl FnMut(OutputLine) + 'a, total: Option<u64>) -> Lines<'a> {
         let line = |stderr| Line { stderr, bytes: Vec::new(), split: false };
         let left = total.unwrap_or(0);
-        Lines { output: Box::new(output), stdout: line(false), stderr: line(true), tail: Tail::default(), total, left, dropped: 0 }
+        Lines {
+            output: Box::new(output),
+            stdout: line(false),
+            stderr: line(true),
+            tail: Tail::default(),
+            total,
+            left,
+            dropped: 0,
+        }
     }
 
     /// Takes what was read from one of the two pipes.

@@ -1,9 +1,10 @@
-//! Executables as jobs: one process for one task, never a shell.
+//! Executables as jobs: one process for one task, or a stream for many, never a shell.
 //!
 //! The param goes to its stdin, its lines come back one by one, and its exit says what became of the task. In reading
 //! order: `start` prepares and starts it (`limits` and `user` are what it may use, `launch` is the step between fork and
 //! exec, `refusal` the words when that fails), `process` signals and reaps it, `attend` is the one loop that waits,
-//! `pipes` and `lines` bound what it wrote, and `ending` turns its exit into an answer (`memory` knows the signs).
+//! `pipes` and `lines` bound what it wrote, and `ending` turns its exit into an answer (`memory` knows the signs). One that
+//! stays for many tasks is a `stream`.
 //!
 //! *Invariant:* [`run`] leaves no child behind, dead or alive, whichever way it ends, unwinding included.
 //! *Invariant:* a process group is only signalled while its leader is not reaped, so its number cannot be another's.
@@ -25,10 +26,10 @@ mod tests;
 mod user;
 
 pub use ask::{Asked, ask};
-pub use stream::{MOST_IN_FLIGHT, Stream};
-pub(super) use stream::Streams;
 pub use ending::signal_name;
 pub(super) use ending::signal_number;
+pub(super) use stream::Streams;
+pub use stream::{MOST_IN_FLIGHT, Stream};
 pub use user::User;
 
 use crate::task::{Cause, Ending, Outcome, Policy};
@@ -60,7 +61,7 @@ pub struct Command {
     /// What it may use.
     pub limits: Limits,
     /// How it is fed task after task; `None` when it is started for each.
-    pub stream: Option<Stream>,
+    pub stream: Option<Box<Stream>>,
     /// Whether what it writes is kept out of the log and of error texts, since its param or its result may be in it.
     pub redact: bool,
 }

@@ -25,7 +25,10 @@ pub(super) enum Said {
 pub(super) enum Answer {
     Plain(Ending),
     /// It failed, or is rejected if that is true, for the reason that it gives.
-    Failed { reject: bool, error: Option<String> },
+    Failed {
+        reject: bool,
+        error: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -139,10 +142,7 @@ mod tests {
             (r#"{"id":7,"ok":false,"error":"no"}"#, failed(false, Some("no"))),
             (r#"{"id":7,"ok":false}"#, failed(false, None)),
             (r#"{"id":7,"ok":false,"reject":true,"error":"never"}"#, failed(true, Some("never"))),
-            (
-                r#"{"id":7,"ok":false,"snooze_ms":60000}"#,
-                plain(Ending::Answered(Outcome::Snooze { delay_ms: 60_000 })),
-            ),
+            (r#"{"id":7,"ok":false,"snooze_ms":60000}"#, plain(Ending::Answered(Outcome::Snooze { delay_ms: 60_000 }))),
         ] {
             assert_eq!(read(line.as_bytes()), wanted, "{line}");
         }
@@ -183,10 +183,16 @@ mod tests {
         for line in ["", "hello", "[1]", "{", "{\"level\":\"info\"}", "{not json", "{ \"id\": \"x\" }", "7"] {
             assert_eq!(read(line.as_bytes()), Said::Output, "{line}");
         }
-        for line in ["{\"id\":7,\"ok\":tr", "{\"id\":\"x\",\"ok\":true}", "{\"id\":7,\"ok\":true}{\"id\":8,\"ok\":true}", "{\"id\""] {
+        for line in [
+            "{\"id\":7,\"ok\":tr",
+            "{\"id\":\"x\",\"ok\":true}",
+            "{\"id\":7,\"ok\":true}{\"id\":8,\"ok\":true}",
+            "{\"id\"",
+        ] {
             assert!(matches!(read(line.as_bytes()), Said::Garbled(_)), "{line}");
         }
-        assert!(matches!(read(b"{\"id\":7,\"ok\":true,\"result\":\"\xff\"}"), Said::Garbled(_)));
+        let not_text = read(b"{\"id\":7,\"ok\":true,\"result\":\"\xff\"}");
+        assert!(matches!(not_text, Said::Answer(7, Answer::Plain(Ending::Failed(_)))), "{not_text:?}");
     }
 
     proptest! {

@@ -42,7 +42,8 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_standard_hold() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
         for (bytes, wanted) in pairs {
             let mut text = Vec::new();
             encode(bytes.as_bytes(), &mut text);

@@ -137,12 +137,13 @@ impl Child {
     /// Gives it lines and their tokens.
     pub(super) fn send(&mut self, lines: &[u8], tokens: &[u8]) -> Result<(), Errno> {
         self.unsent.extend_from_slice(lines);
-        self.feed()?;
-        match &self.tokens {
-            // There is always room: the pipe holds more than it may be given.
-            Some(pipe) if !tokens.is_empty() => write(&pipe.write, tokens).map(|_| ()),
-            _ => Ok(()),
+        let fed = self.feed();
+        if let Some(pipe) = self.tokens.as_ref().filter(|_| !tokens.is_empty()) {
+            // Also where it has ended: the tokens that are left tell what it had not begun. There is always room, since the
+            // pipe holds more than it may be given.
+            write(&pipe.write, tokens)?;
         }
+        fed
     }
 
     /// Its standard input, while there is something to be written to it.
