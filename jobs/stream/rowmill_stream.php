@@ -80,7 +80,8 @@ function run(callable $handle, string $line): string
     }
     $id = $task['id'];
     try {
-        $result = $handle($task['param'] ?? base64_decode($task['param_base64'] ?? ''), $task);
+        $param = isset($task['param_base64']) ? base64_decode($task['param_base64']) : $task['param'];
+        $result = $handle($param, $task);
     } catch (Snooze $e) {
         return encoded(['id' => $id, 'ok' => false, 'snooze_ms' => $e->ms]);
     } catch (Reject $e) {

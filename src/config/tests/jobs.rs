@@ -123,7 +123,7 @@ fn what_is_wrong_with_a_stream_is_said_with_its_place() {
         ("mode = 'stream'\nrecycle = { tasks = 5 }", "5:13: unknown key `tasks` in recycle", "max_tasks"),
         (
             "mode = 'stream'\nrecycle = { max_tasks = 0 }",
-            "5:27: `max_tasks` must be from 1 to 9223372036854775807, not 0",
+            "5:25: `max_tasks` must be from 1 to 9223372036854775807, not 0",
             "",
         ),
         (

@@ -105,17 +105,21 @@ impl Child {
         self.heavy = resident > most;
     }
 
-    /// Whether it is to be replaced once it has answered what it has in hand.
+    /// Whether it is to be replaced once it has answered what it has in hand. Each does one task at least.
     pub(super) fn is_spent(&self, stream: &Stream, in_hand: u64) -> bool {
+        if self.served + in_hand == 0 {
+            return false;
+        }
         let too_old = |ms| self.since.left_of(Duration::from_millis(ms)).is_zero();
         self.heavy
             || stream.max_tasks.is_some_and(|most| self.served + in_hand >= most)
             || stream.max_age_ms.is_some_and(too_old)
     }
 
-    /// Whether it can be given another line now.
-    pub(super) fn takes_more(&self) -> bool {
-        self.unsent.is_empty() && self.given - self.read < AHEAD
+    /// Whether it can be given another line now. One that has nothing to do always can: it may be waiting for a token, with
+    /// lines before it that were called back.
+    pub(super) fn takes_more(&self, in_hand: usize) -> bool {
+        in_hand == 0 || (self.unsent.is_empty() && self.given - self.read < AHEAD)
     }
 
     /// The token of the next line, where it takes tokens.

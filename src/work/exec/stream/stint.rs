@@ -162,7 +162,7 @@ impl<'a> Stint<'a> {
         let now_ms = self.duty.tools.clock.now_ms();
         while self.hand.len() < self.duty.stream.in_flight
             && lines.len() < LINES
-            && self.child.takes_more()
+            && self.child.takes_more(self.hand.len())
             && !self.child.is_spent(self.duty.stream, self.hand.len() as u64)
             && tasks.front().is_some_and(|task| task.job == self.duty.job)
         {
