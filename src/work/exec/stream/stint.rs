@@ -25,6 +25,8 @@ use std::time::Duration;
 const LINES: usize = 64 * 1024;
 /// How long a child has to end after it has closed its standard input or output.
 const ENDS_WITHIN: Duration = Duration::from_millis(500);
+/// With no more than this in hand, a child's answers are waited for.
+const PLENTY: usize = 4;
 /// How long a child that has plenty in hand is left alone before its answers are fetched.
 const NAP: Duration = Duration::from_micros(300);
 
@@ -228,7 +230,7 @@ impl<'a> Stint<'a> {
         let child = &self.child;
         let running = self.course.is_running();
         // While it has plenty to do, its answers are not fetched one by one.
-        let naps = self.busy && running && self.hand.len() > self.duty.stream.in_flight / 2;
+        let naps = self.busy && running && self.hand.len() > (self.duty.stream.in_flight / 2).max(PLENTY);
         let watched = [
             (child.hungry(), PollFlags::OUT, &mut ready.stdin),
             (child.stdout.as_ref().filter(|_| !naps).map(AsFd::as_fd), PollFlags::IN, &mut ready.stdout),
