@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicI64;
 /// The length of the mapping, in bytes.
 const LENGTH: usize = 4096;
 /// How many words of it are used.
-const WORDS: usize = 72;
+pub(super) const WORDS: usize = 72;
 
 /// The first words of a mapped file.
 #[derive(Debug)]

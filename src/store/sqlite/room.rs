@@ -5,6 +5,7 @@
 //! ways. Now and then for longer than the longest pause of that polling: whoever waits is sure to look in it, well within
 //! five seconds. And once one was seen to write, often and briefly: one of its first looks finds the database free.
 
+use super::mapped::WORDS;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub(super) struct Room<'a> {
 
 impl<'a> Room<'a> {
     /// The words of the gate's file; the second of them is not for this.
-    pub(super) fn of([near_until, _, worked, ended, long, newest, ..]: &'a [AtomicI64; 8]) -> Room<'a> {
+    pub(super) fn of([near_until, _, worked, ended, long, newest, ..]: &'a [AtomicI64; WORDS]) -> Room<'a> {
         Room { near_until, worked, ended, long, newest }
     }
 
@@ -124,7 +125,7 @@ mod tests {
 
     /// Our writers from `begin` on, without a gap of their own, each turn as long as the next of `turns`, until `end`:
     /// when the database was free.
-    fn room_left(shared: &[AtomicI64; 8], turns: &[i64], begin: i64, end: i64) -> Vec<(i64, i64)> {
+    fn room_left(shared: &[AtomicI64; WORDS], turns: &[i64], begin: i64, end: i64) -> Vec<(i64, i64)> {
         let room = Room::of(shared);
         let (mut now, mut left) = (begin, Vec::new());
         for turn in turns.iter().cycle() {
@@ -153,7 +154,7 @@ mod tests {
         now - begin
     }
 
-    fn shared() -> [AtomicI64; 8] {
+    fn shared() -> [AtomicI64; WORDS] {
         std::array::from_fn(|_| AtomicI64::new(0))
     }
 
