@@ -137,9 +137,11 @@ fn drained(args: &Args, job: &str, tasks: i64) -> Result<f64, Box<dyn Error>> {
     std::fs::write(file, config)?;
     let mut conn = program.connect()?;
     let transaction = conn.transaction()?;
+    let mut row = transaction.prepare("INSERT INTO queue (job, param) VALUES (?1, ?2)")?;
     for n in 0..tasks {
-        transaction.execute("INSERT INTO queue (job, param) VALUES (?1, ?2)", params![job, param_of(n)])?;
+        row.execute(params![job, param_of(n)])?;
     }
+    drop(row);
     transaction.commit()?;
     program.run(&["drain"])?;
     let span = "SELECT count(*), max(finished_at) - min(started_at) FROM task WHERE status = 'done'";
