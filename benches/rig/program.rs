@@ -30,14 +30,19 @@ impl Program {
         durability: &str,
         more: &str,
     ) -> Result<Self, Box<dyn Error>> {
-        let config = format!("database = \"rowmill.db\"\nworkers = {workers}\ndurability = \"{durability}\"\n{more}");
-        std::fs::write(dir.path().join("rowmill.toml"), config)?;
         let program = Program { dir };
+        program.configure(workers, durability, more)?;
         program.run(&["migrate"])?;
         if !program.dir.path().join("rowmill.db").exists() {
             return Err("`rowmill migrate` ended well and made no database".into());
         }
         Ok(program)
+    }
+
+    /// Writes the configuration anew.
+    pub(crate) fn configure(&self, workers: u32, durability: &str, more: &str) -> Result<(), Box<dyn Error>> {
+        let config = format!("database = \"rowmill.db\"\nworkers = {workers}\ndurability = \"{durability}\"\n{more}");
+        Ok(std::fs::write(self.path().join("rowmill.toml"), config)?)
     }
 
     /// Runs a command to its end. What it says on standard error is shown when it fails.
