@@ -45,8 +45,11 @@ fn the_others_go_on_and_the_next_tick_replaces_the_dead() {
     assert!(!rest.contains_key(&1), "{rest:?}");
     assert!(here.done() < ROWS, "it was killed too late to prove anything");
     here.run(&["tick"]).well();
-    let again = here.await_workers(4);
-    assert!(again[&1] != workers[&1] && [0, 2, 3].iter().all(|index| again[index] == workers[index]), "{again:?}");
+    // Whoever has just taken a dead one's place is seen under that one's number for a moment.
+    let again = within(BOUND, "another one in its place", || {
+        Some(here.workers()).filter(|again| again.len() == 4 && again[&1] != workers[&1])
+    });
+    assert!([0, 2, 3].iter().all(|index| again[index] == workers[index]), "{again:?}");
     all_done(&here, 1);
 }
 
