@@ -225,24 +225,18 @@ mod tests {
 
     /// The findings of the law when `text` stands at `path`.
     fn found(path: &str, text: &str) -> Vec<String> {
-        imports(&[File::new("src/lib.rs", LIB), File::new(path, text)])
+        imports(&[File::of_room("lib.rs", LIB), File::of_room(path, text)])
     }
 
     #[test]
     fn going_down_is_lawful() {
         for (path, text) in [
-            (
-                "src/task/mod.rs",
-                "use crate::{clock::Millis, error::Result}; use super::task::span; pub(crate) fn f() {}",
-            ),
-            ("src/log/mod.rs", "use crate::clock::Clock; use crate::error::Error;"),
-            ("src/store/sqlite/mod.rs", "use crate::task::Task; use super::super::clock; use super::Durability;"),
-            (
-                "src/work/mod.rs",
-                "use crate::{store, Outcome, Job}; // use crate::cli\n const X: &str = \"crate::cli\";",
-            ),
-            ("src/cli/mod.rs", "use crate::{config, http::Door, schedule, work, store};"),
-            ("src/clock.rs", "#[cfg(test)] mod tests { use crate::cli::x; }"),
+            ("task/mod.rs", "use crate::{clock::Millis, error::Result}; use super::task::span; pub(crate) fn f() {}"),
+            ("log/mod.rs", "use crate::clock::Clock; use crate::error::Error;"),
+            ("store/sqlite/mod.rs", "use crate::task::Task; use super::super::clock; use super::Durability;"),
+            ("work/mod.rs", "use crate::{store, Outcome, Job}; // use crate::cli\n const X: &str = \"crate::cli\";"),
+            ("cli/mod.rs", "use crate::{config, http::Door, schedule, work, store};"),
+            ("clock.rs", "#[cfg(test)] mod tests { use crate::cli::x; }"),
         ] {
             assert_eq!(found(path, text), [""; 0], "{path}");
         }
@@ -251,39 +245,39 @@ mod tests {
     #[test]
     fn going_up_is_found_in_every_form() {
         for (path, text, what) in [
-            ("src/store/mod.rs", "use crate::work::Job;", "store names work"),
-            ("src/store/mod.rs", "use crate::{task, work::{self, Job}};", "store names work"),
-            ("src/store/mod.rs", "fn f() { let x = vec![crate::config::load()]; }", "store names config"),
-            ("src/store/sqlite/a.rs", "use super::super::super::schedule::tick;", "store names schedule"),
-            ("src/store/a.rs", "mod b { fn f(x: &dyn super::super::super::cli::Door) {} }", "store names cli"),
-            ("src/store/mod.rs", "use crate::Job;", "store names work"),
-            ("src/store/mod.rs", "use crate::Cx;", "store names work"),
-            ("src/store/mod.rs", "use crate as root; use root::work;", "`crate` is no room's"),
-            ("src/store/mod.rs", "use super as root;", "`crate` is no room's"),
-            ("src/store/mod.rs", "use crate::*;", "`crate::*` is no room's"),
-            ("src/work/mod.rs", "use crate::schedule::tick;", "work names schedule"),
-            ("src/schedule/mod.rs", "use crate::work::hold;", "schedule names work"),
-            ("src/intake/mod.rs", "use crate::work::hold;", "intake names work"),
-            ("src/config/mod.rs", "use crate::cli::args;", "config names cli"),
-            ("src/http/mod.rs", "use crate::config::Config;", "http names config"),
-            ("src/task/mod.rs", "use crate::cron::Expression;", "task names cron"),
-            ("src/error.rs", "use crate::clock::Millis;", "error names clock"),
-            ("src/work/mod.rs", "use crate::main;", "is no room's"),
-            ("src/attic/mod.rs", "", "the room `attic` stands in no level"),
-            ("src/attic.rs", "", "the room `attic` stands in no level"),
+            ("store/mod.rs", "use crate::work::Job;", "store names work"),
+            ("store/mod.rs", "use crate::{task, work::{self, Job}};", "store names work"),
+            ("store/mod.rs", "fn f() { let x = vec![crate::config::load()]; }", "store names config"),
+            ("store/sqlite/a.rs", "use super::super::super::schedule::tick;", "store names schedule"),
+            ("store/a.rs", "mod b { fn f(x: &dyn super::super::super::cli::Door) {} }", "store names cli"),
+            ("store/mod.rs", "use crate::Job;", "store names work"),
+            ("store/mod.rs", "use crate::Cx;", "store names work"),
+            ("store/mod.rs", "use crate as root; use root::work;", "`crate` is no room's"),
+            ("store/mod.rs", "use super as root;", "`crate` is no room's"),
+            ("store/mod.rs", "use crate::*;", "`crate::*` is no room's"),
+            ("work/mod.rs", "use crate::schedule::tick;", "work names schedule"),
+            ("schedule/mod.rs", "use crate::work::hold;", "schedule names work"),
+            ("intake/mod.rs", "use crate::work::hold;", "intake names work"),
+            ("config/mod.rs", "use crate::cli::args;", "config names cli"),
+            ("http/mod.rs", "use crate::config::Config;", "http names config"),
+            ("task/mod.rs", "use crate::cron::Expression;", "task names cron"),
+            ("error.rs", "use crate::clock::Millis;", "error names clock"),
+            ("work/mod.rs", "use crate::main;", "is no room's"),
+            ("attic/mod.rs", "", "the room `attic` stands in no level"),
+            ("attic.rs", "", "the room `attic` stands in no level"),
         ] {
             let findings = found(path, text);
             assert!(findings.iter().any(|f| f.contains(what)), "{text}: {findings:?}");
         }
-        let glob = imports(&[File::new("src/lib.rs", "pub use work::*;")]);
+        let glob = imports(&[File::of_room("lib.rs", "pub use work::*;")]);
         assert!(glob[0].contains("no `*`"), "{glob:?}");
     }
 
     #[test]
     fn pure_rooms_stay_pure() {
         let pure = "use crate::clock::Millis; use std::{fmt, time::Duration, collections::BTreeMap}; fn log() {}";
-        assert_eq!(purity(&File::new("src/task/mod.rs", pure)), [""; 0]);
-        assert_eq!(purity(&File::new("src/work/mod.rs", "use std::fs;")), [""; 0]);
+        assert_eq!(purity(&File::of_room("task/mod.rs", pure)), [""; 0]);
+        assert_eq!(purity(&File::of_room("work/mod.rs", "use std::fs;")), [""; 0]);
         for text in [
             "use std::{fmt, fs};",
             "fn f() { std::net::TcpStream::connect(x) }",
@@ -295,8 +289,8 @@ mod tests {
             "use crate::clock::{Millis, Watch};",
             "fn f() { log::info!(\"\") }",
         ] {
-            for path in ["src/task/a.rs", "src/cron/mod.rs", "src/rule/mod.rs"] {
-                assert!(!purity(&File::new(path, text)).is_empty(), "{text}");
+            for path in ["task/a.rs", "cron/mod.rs", "rule/mod.rs"] {
+                assert!(!purity(&File::of_room(path, text)).is_empty(), "{text}");
             }
         }
     }
@@ -310,19 +304,19 @@ mod tests {
             "use rusqlite::Connection;",
             "fn f() -> Result<(), postgres::Error> {}",
         ] {
-            assert_eq!(sql(&File::new("src/work/a.rs", text)).len(), 1, "{text}");
-            assert_eq!(sql(&File::new("src/store/a.rs", text)), [""; 0]);
+            assert_eq!(sql(&File::of_room("work/a.rs", text)).len(), 1, "{text}");
+            assert_eq!(sql(&File::of_room("store/a.rs", text)), [""; 0]);
             assert_eq!(sql(&File::new("jobs/pack.rs", text)), [""; 0], "a pack has its own tables");
         }
         let quoted = "/// `INSERT INTO queue` asks for work.\n// SELECT 1\nconst A: &str = \"updated\";
             #[cfg(test)] mod tests { const A: &str = \"INSERT INTO queue\"; }";
-        assert_eq!(sql(&File::new("src/work/a.rs", quoted)), [""; 0]);
-        assert_eq!(sql(&File::new("src/cli/demo/mod.rs", "const A: &str = \"INSERT INTO queue\";")), [""; 0]);
+        assert_eq!(sql(&File::of_room("work/a.rs", quoted)), [""; 0]);
+        assert_eq!(sql(&File::of_room("cli/demo/mod.rs", "const A: &str = \"INSERT INTO queue\";")), [""; 0]);
     }
 
     #[test]
     fn jobs_come_in_by_the_door() {
-        let lib = File::new("src/lib.rs", LIB);
+        let lib = File::of_room("lib.rs", LIB);
         let lawful = "use rowmill::{Job, Cx, Outcome}; mod pack; fn main() { rowmill::main(); crate::pack::x() }";
         assert_eq!(jobs(&File::new("jobs/main.rs", lawful), &lib), [""; 0]);
         for text in [

@@ -8,11 +8,11 @@ use super::source::File;
 use super::tokens;
 use proc_macro2::TokenTree;
 
-/// The places, and what each of them starts.
+/// The places, below `src`, and what each of them starts.
 const PLACES: [(&str, &str); 3] = [
-    ("src/work/exec/start.rs", "the program of a job"),
-    ("src/schedule/launch.rs", "a worker: this program"),
-    ("src/cli/demo/stage.rs", "this program, in a scratch folder"),
+    ("work/exec/start.rs", "the program of a job"),
+    ("schedule/launch.rs", "a worker: this program"),
+    ("cli/demo/stage.rs", "this program, in a scratch folder"),
 ];
 
 /// What a shell is called, and how one is told to read commands.
@@ -27,7 +27,7 @@ pub(crate) fn programs(file: &File) -> Vec<String> {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    if !PLACES.iter().any(|(path, _)| file.path == *path) {
+    if !PLACES.iter().any(|(path, _)| file.in_room() == Some(*path)) {
         let starts = |path: &[String]| path.ends_with(&["Command".to_string(), "new".to_string()]);
         let named = named_in(file).into_iter().filter(|named| starts(&named.path));
         findings.extend(named.map(|named| file.finding(named.line, "programs are started elsewhere")));
@@ -63,13 +63,13 @@ mod tests {
             "fn f() { g(&[\"-c\", line]) }",
             "extern \"C\" { fn popen(a: *const u8); }",
         ] {
-            assert!(!programs(&File::new("src/work/a.rs", text)).is_empty(), "{text}");
+            assert!(!programs(&File::of_room("work/a.rs", text)).is_empty(), "{text}");
             assert!(!programs(&File::new("jobs/pack/mod.rs", text)).is_empty(), "{text}");
         }
         let shell = "fn f() { std::process::Command::new(\"/bin/sh\").arg(\"-c\") }";
-        assert_eq!(programs(&File::new("src/work/exec/start.rs", shell)).len(), 2, "not even there");
+        assert_eq!(programs(&File::of_room("work/exec/start.rs", shell)).len(), 2, "not even there");
         let lawful = "/// Never `sh -c`.\nconst A: &str = \"#!/bin/sh\\necho\"; fn f() { clap::Command::name(); }
             #[cfg(test)] mod tests { fn f() { std::process::Command::new(\"sh\"); } }";
-        assert_eq!(programs(&File::new("src/work/a.rs", lawful)), [""; 0]);
+        assert_eq!(programs(&File::of_room("work/a.rs", lawful)), [""; 0]);
     }
 }

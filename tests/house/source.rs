@@ -19,6 +19,16 @@ impl File {
         File { path: path.to_string(), text: text.to_string() }
     }
 
+    /// The same for a file of a room: its path is the one below `src`.
+    pub(crate) fn of_room(path: &str, text: &str) -> File {
+        File::new(&format!("src/{path}"), text)
+    }
+
+    /// The path of a file of a room, below `src`.
+    pub(crate) fn in_room(&self) -> Option<&str> {
+        self.path.strip_prefix("src/")
+    }
+
     /// Whether it is Rust.
     pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
