@@ -16,15 +16,14 @@ mod rig;
 
 use std::error::Error;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rig::machine::Machine;
 use rig::program::Program;
 use rig::spread::Spread;
-use rig::{is_asked_to_measure, scratch};
+use rig::stage::{Stage, exit, run};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -44,28 +43,14 @@ struct Args {
     /// How many workers there are.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     workers: u32,
-    /// Write the figures to this file too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the scratch folders are made; cargo's target folder unless said.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    stage: Stage,
 }
 
 fn main() -> ExitCode {
-    let done = match std::env::var("ROWMILL_ATTEMPT") {
-        Ok(attempt) => be_a_job(&attempt),
-        Err(_) => run(),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    match std::env::var("ROWMILL_ATTEMPT") {
+        Ok(attempt) => exit(be_a_job(&attempt)),
+        Err(_) => run("death", measure),
     }
 }
 
@@ -93,15 +78,9 @@ impl Drop for Run {
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    if !is_asked_to_measure() {
-        println!("death: measures under `cargo bench` only");
-        return Ok(());
-    }
-    let args = Args::parse();
-    let dir = scratch(args.dir.as_deref())?;
-    let machine = Machine::look(dir.path())?;
-    machine.print();
+fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
+    let machine = args.stage.machine()?;
+    let dir = args.stage.scratch()?;
     let folder = dir.path().to_owned();
     let begun = UnixDatagram::bind(folder.join("begun"))?;
     begun.set_read_timeout(Some(PATIENCE))?;
@@ -137,10 +116,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         println!("{name:>10}: {} kills, min {min:.1}, median {median:.1}, p99 {p99:.1}, worst {max:.1}", values.len());
         figures[name] = spread.to_json();
     }
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&figures)? + "\n")?;
-    }
-    Ok(())
+    args.stage.keep(&figures)
 }
 
 /// The job `wait` is this program.

@@ -13,19 +13,20 @@
 #![allow(clippy::disallowed_methods, reason = "it measures, from outside the library: the clock is its own")]
 
 mod baseline;
+#[allow(dead_code, reason = "it uses a part of it")]
 mod rig;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use baseline::Layout;
 use clap::{Parser, ValueEnum};
-use rig::machine::{Machine, fdatasync_ms};
+use rig::machine::fdatasync_ms;
+use rig::now_ms;
 use rig::program::Program;
 use rig::spread::Spread;
-use rig::{is_asked_to_measure, now_ms, scratch};
+use rig::stage::{Stage, exit, run};
 use serde_json::{Value, json};
 
 /// Drains a backlog by rowmill and by the baselines, in turns, and prints the ratios.
@@ -43,15 +44,8 @@ struct Args {
     /// Measure only these.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "rowmill,bare,claim")]
     only: Vec<Side>,
-    /// Write the figures to this file too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the scratch folder is made; cargo's target folder unless said.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,54 +68,39 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    let words: Vec<String> = std::env::args().collect();
+    match words.get(1).is_some_and(|word| word == baseline::HIDDEN_ARGUMENT) {
+        true => exit(baseline::work(&words[2..])),
+        false => run("drain", compare),
     }
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    let words: Vec<String> = std::env::args().collect();
-    if words.get(1).is_some_and(|word| word == baseline::HIDDEN_ARGUMENT) {
-        return baseline::work(&words[2..]);
-    }
-    if !is_asked_to_measure() {
-        println!("drain: measures under `cargo bench` only");
-        return Ok(());
-    }
-    let args = Args::parse();
-    let machine = Machine::look(scratch(args.dir.as_deref())?.path())?;
-    machine.print();
+fn compare(args: &Args) -> Result<(), Box<dyn Error>> {
+    let machine = args.stage.machine()?;
     println!("{} tasks of 100 bytes, durability full, {} rounds in turns\n", args.tasks, args.rounds);
     print_heading();
     let mut rows = Vec::new();
     for &workers in &args.workers {
-        let row = measure(&args, workers)?;
+        let row = measure(args, workers)?;
         row.print();
         rows.push(row.to_json());
     }
-    if let Some(path) = &args.json {
-        let all = json!({ "machine": machine.to_json(), "tasks": args.tasks, "rounds": args.rounds, "drain": rows });
-        std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
-    }
-    Ok(())
+    let all = json!({ "machine": machine.to_json(), "tasks": args.tasks, "rounds": args.rounds, "drain": rows });
+    args.stage.keep(&all)
 }
 
 /// All rounds at one number of processes, the sides in turns.
 fn measure(args: &Args, workers: u32) -> Result<Row, Box<dyn Error>> {
     let mut row = Row { workers, ..Row::default() };
     for _ in 0..args.rounds {
-        row.sync_ms.push(fdatasync_ms(scratch(args.dir.as_deref())?.path())?.median);
+        row.sync_ms.push(fdatasync_ms(args.stage.scratch()?.path())?.median);
         for side in [Side::Rowmill, Side::Bare, Side::Claim] {
             if !args.only.contains(&side) {
                 continue;
             }
             let rate = |took_s: f64| args.tasks as f64 / took_s;
             let baseline = |layout| -> Result<f64, Box<dyn Error>> {
-                let dir = scratch(args.dir.as_deref())?;
+                let dir = args.stage.scratch()?;
                 Ok(rate(baseline::drain(layout, dir.path(), workers, args.tasks)?.as_secs_f64()))
             };
             match side {
@@ -140,7 +119,7 @@ fn measure(args: &Args, workers: u32) -> Result<Row, Box<dyn Error>> {
 
 /// Seconds that `rowmill drain` took as a whole, and from the start of its first task on.
 fn drain_by_rowmill(args: &Args, workers: u32) -> Result<(f64, f64), Box<dyn Error>> {
-    let program = Program::set_up(scratch(args.dir.as_deref())?, workers, "full")?;
+    let program = Program::set_up(args.stage.scratch()?, workers, "full")?;
     program.load(args.tasks)?;
     let start_ms = now_ms();
     let start = Instant::now();

@@ -16,15 +16,14 @@ mod rig;
 mod workers;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum};
-use rig::machine::Machine;
 use rig::program::Program;
 use rig::spread::Spread;
-use rig::{is_asked_to_measure, now_ms, param_of, priority_of, scratch};
+use rig::stage::{Stage, run, wall_ms};
+use rig::{now_ms, param_of, priority_of};
 use rusqlite::params;
 use serde_json::{Map, Value, json};
 use workers::{Workers, usage};
@@ -53,15 +52,8 @@ struct Args {
     /// Measure only these.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "tick,memory,latency,cpu")]
     only: Vec<Part>,
-    /// Write the figures to this file too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the scratch folders are made; cargo's target folder unless said.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,37 +65,22 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    run("footprint", measure)
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    if !is_asked_to_measure() {
-        println!("footprint: measures under `cargo bench` only");
-        return Ok(());
-    }
-    let args = Args::parse();
-    let machine = Machine::look(scratch(args.dir.as_deref())?.path())?;
-    machine.print();
+fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
+    let machine = args.stage.machine()?;
     println!();
     let mut figures = Map::new();
     figures.insert("machine".to_owned(), machine.to_json());
     figures.insert("workers".to_owned(), json!(args.workers));
     for durability in ["full", "normal"] {
-        measure_idle(&args, durability, &mut figures)?;
+        measure_idle(args, durability, &mut figures)?;
     }
     if args.only.contains(&Part::Memory) {
-        figures.insert("memory_busy".to_owned(), busy_memory(&args)?);
+        figures.insert("memory_busy".to_owned(), busy_memory(args)?);
     }
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&figures)? + "\n")?;
-    }
-    Ok(())
+    args.stage.keep(&figures.into())
 }
 
 /// All that wants idle workers. Only the latency depends on durability; the rest is measured once, with `full`.
@@ -112,7 +89,7 @@ fn measure_idle(args: &Args, durability: &str, figures: &mut Map<String, Value>)
     if ![Part::Tick, Part::Memory, Part::Latency, Part::Cpu].into_iter().any(wanted) {
         return Ok(());
     }
-    let program = Program::set_up(scratch(args.dir.as_deref())?, args.workers, durability)?;
+    let program = Program::set_up(args.stage.scratch()?, args.workers, durability)?;
     let workers = Workers::start(&program, args.workers)?;
     std::thread::sleep(REST);
     let mut note = |name: &str, figure| figures.insert(name.to_owned(), figure);
@@ -148,17 +125,6 @@ fn idle_tick(args: &Args, program: &Program) -> Result<Value, Box<dyn Error>> {
     Ok(json!({ "tick_ms": tick.to_json(), "true_ms": nothing.to_json(), "difference_ms": difference_ms }))
 }
 
-/// From before the spawn to after the exit.
-fn wall_ms(command: &mut Command) -> Result<f64, Box<dyn Error>> {
-    let start = Instant::now();
-    let status = command.status()?;
-    let took = start.elapsed();
-    if !status.success() {
-        return Err(format!("{command:?}: {status}").into());
-    }
-    Ok(took.as_secs_f64() * 1e3)
-}
-
 fn idle_memory(workers: &Workers) -> Result<Value, Box<dyn Error>> {
     let all = workers.pids().into_iter().map(usage::memory).collect::<Result<Vec<_>, _>>()?;
     let rss = Spread::of(&all.iter().map(|memory| memory.rss_kib).collect::<Vec<_>>());
@@ -176,7 +142,7 @@ fn idle_memory(workers: &Workers) -> Result<Value, Box<dyn Error>> {
 
 /// The peak of the only worker that drained a backlog. It lingers afterwards, so the peak is read and not missed.
 fn busy_memory(args: &Args) -> Result<Value, Box<dyn Error>> {
-    let program = Program::set_up(scratch(args.dir.as_deref())?, 1, "full")?;
+    let program = Program::set_up(args.stage.scratch()?, 1, "full")?;
     program.load(args.tasks)?;
     let workers = Workers::start(&program, 1)?;
     wait_until_none(&program, "SELECT EXISTS (SELECT 1 FROM queue WHERE status <> 'done')")?;

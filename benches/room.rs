@@ -14,16 +14,15 @@
 mod rig;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rig::machine::{Machine, fdatasync_ms};
+use rig::machine::fdatasync_ms;
 use rig::program::Program;
 use rig::spread::Spread;
-use rig::{is_asked_to_measure, scratch};
+use rig::stage::{Stage, run};
 use rusqlite::{Connection, ErrorCode};
 use serde_json::{Value, json};
 
@@ -44,15 +43,8 @@ struct Args {
     /// How long an application pauses after each insert, in milliseconds.
     #[arg(long, default_value_t = 50)]
     pause_ms: u64,
-    /// Write the figures to this file too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the scratch folder is made; cargo's target folder unless said.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    stage: Stage,
 }
 
 /// What the applications of some rounds saw.
@@ -66,23 +58,11 @@ struct Seen {
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    run("room", measure)
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    if !is_asked_to_measure() {
-        println!("room: measures under `cargo bench` only");
-        return Ok(());
-    }
-    let args = Args::parse();
-    let machine = Machine::look(scratch(args.dir.as_deref())?.path())?;
-    machine.print();
+fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
+    let machine = args.stage.machine()?;
     println!(
         "{} tasks of 100 bytes, {WORKERS} workers, durability full, {} rounds in turns\n",
         args.tasks, args.rounds
@@ -91,10 +71,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut beside: Vec<Seen> = args.applications.iter().map(|_| Seen::default()).collect();
     let mut sync_ms = Vec::new();
     for _ in 0..args.rounds {
-        sync_ms.push(fdatasync_ms(scratch(args.dir.as_deref())?.path())?.median);
-        alone.push(drain(&args, 0, &mut Seen::default())?);
+        sync_ms.push(fdatasync_ms(args.stage.scratch()?.path())?.median);
+        alone.push(drain(args, 0, &mut Seen::default())?);
         for (seen, applications) in beside.iter_mut().zip(&args.applications) {
-            let rate = drain(&args, *applications, seen)?;
+            let rate = drain(args, *applications, seen)?;
             seen.rates.push(rate);
         }
     }
@@ -104,19 +84,15 @@ fn run() -> Result<(), Box<dyn Error>> {
         seen.print(*applications, rate.median);
     }
     println!("a 4 KiB append and its fdatasync: {:.2} ms", Spread::of(&sync_ms).median);
-    if let Some(path) = &args.json {
-        let rows =
-            beside.iter().zip(&args.applications).map(|(seen, n)| seen.to_json(*n, rate.median)).collect::<Value>();
-        let all = json!({ "machine": machine.to_json(), "tasks": args.tasks, "alone": alone, "beside": rows,
-                          "fdatasync_ms": sync_ms });
-        std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
-    }
-    Ok(())
+    let rows = beside.iter().zip(&args.applications).map(|(seen, n)| seen.to_json(*n, rate.median)).collect::<Value>();
+    let all = json!({ "machine": machine.to_json(), "tasks": args.tasks, "alone": alone, "beside": rows,
+                      "fdatasync_ms": sync_ms });
+    args.stage.keep(&all)
 }
 
 /// One drain; tasks of the backlog a second, and what the applications beside it saw.
 fn drain(args: &Args, applications: usize, seen: &mut Seen) -> Result<f64, Box<dyn Error>> {
-    let program = Program::set_up(scratch(args.dir.as_deref())?, WORKERS, "full")?;
+    let program = Program::set_up(args.stage.scratch()?, WORKERS, "full")?;
     program.load(args.tasks)?;
     let connections = (0..applications).map(|_| program.connect()).collect::<Result<Vec<_>, _>>()?;
     let over = AtomicBool::new(false);

@@ -15,15 +15,14 @@
 mod rig;
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use clap::Parser;
-use rig::machine::Machine;
+use rig::param_of;
 use rig::program::Program;
 use rig::spread::Spread;
-use rig::{is_asked_to_measure, param_of, scratch};
+use rig::stage::{Stage, run};
 use rusqlite::params;
 use serde_json::{Map, Value, json};
 
@@ -48,43 +47,24 @@ struct Args {
     /// Measure only these jobs; `bare` is starting `true` without rowmill.
     #[arg(long, value_delimiter = ',', default_value = "noop,python,python_one,php,php_one,exec,bare")]
     only: Vec<String>,
-    /// Write the figures to this file too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the scratch folders are made; cargo's target folder unless said.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    stage: Stage,
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    run("stream", measure)
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    if !is_asked_to_measure() {
-        println!("stream: measures under `cargo bench` only");
-        return Ok(());
-    }
-    let args = Args::parse();
-    let machine = Machine::look(scratch(args.dir.as_deref())?.path())?;
-    machine.print();
+fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
+    let machine = args.stage.machine()?;
     println!("one worker, durability full; {} tasks, {} starts, {} rounds\n", args.tasks, args.starts, args.rounds);
     let mut rates: Vec<(String, Vec<f64>)> = args.only.iter().map(|job| (job.clone(), Vec::new())).collect();
     for _ in 0..args.rounds {
         for (job, rates) in &mut rates {
             rates.push(match job.as_str() {
                 "bare" => bare(args.starts)?,
-                "exec" => drained(&args, job, args.starts)?,
-                _ => drained(&args, job, args.tasks)?,
+                "exec" => drained(args, job, args.starts)?,
+                _ => drained(args, job, args.tasks)?,
             });
         }
     }
@@ -106,16 +86,13 @@ fn run() -> Result<(), Box<dyn Error>> {
             ratios.insert(format!("{one}/{other}"), Spread::of(&values).to_json());
         }
     }
-    if let Some(path) = &args.json {
-        let all: Value = json!({ "machine": machine.to_json(), "rates": all, "ratios": ratios });
-        std::fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;
-    }
-    Ok(())
+    let all: Value = json!({ "machine": machine.to_json(), "rates": all, "ratios": ratios });
+    args.stage.keep(&all)
 }
 
 /// Tasks a second of a job, by one worker.
 fn drained(args: &Args, job: &str, tasks: i64) -> Result<f64, Box<dyn Error>> {
-    let dir = scratch(args.dir.as_deref())?;
+    let dir = args.stage.scratch()?;
     let folder = dir.path().to_owned();
     let program = Program::set_up(dir, 1, "full")?;
     std::fs::write(folder.join("p.py"), PYTHON)?;

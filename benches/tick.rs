@@ -16,15 +16,13 @@ mod workers;
 
 use std::error::Error;
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rig::machine::Machine;
 use rig::program::Program;
 use rig::spread::Spread;
-use rig::{is_asked_to_measure, scratch};
+use rig::stage::{Stage, run, wall_ms};
 use serde_json::{Map, Value, json};
 use workers::Workers;
 
@@ -41,47 +39,25 @@ struct Args {
     /// Ticks of each kind.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(10..))]
     runs: u32,
-    /// Write the figures to this file too.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Where the scratch folders are made; cargo's target folder unless said.
-    #[arg(long)]
-    dir: Option<PathBuf>,
-    /// What `cargo bench` adds.
-    #[arg(long, hide = true)]
-    bench: bool,
+    #[command(flatten)]
+    stage: Stage,
 }
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    run("tick", measure_all)
 }
 
-fn run() -> Result<(), Box<dyn Error>> {
-    if !is_asked_to_measure() {
-        println!("tick: measures under `cargo bench` only");
-        return Ok(());
-    }
-    let args = Args::parse();
-    let machine = Machine::look(scratch(args.dir.as_deref())?.path())?;
-    machine.print();
+fn measure_all(args: &Args) -> Result<(), Box<dyn Error>> {
+    let machine = args.stage.machine()?;
     println!();
     let mut figures = Map::new();
     figures.insert("machine".to_owned(), machine.to_json());
     for number in NUMBERS {
-        figures.insert(format!("{number}_schedules"), measure(&args, number, Scene::NoneDue)?);
+        figures.insert(format!("{number}_schedules"), measure(args, number, Scene::NoneDue)?);
     }
-    figures.insert("10000_by_hand".to_owned(), measure(&args, 10_000, Scene::ByHand)?);
-    figures.insert("10000_due".to_owned(), measure(&args, 10_000, Scene::AllDue)?);
-    if let Some(path) = &args.json {
-        std::fs::write(path, serde_json::to_string_pretty(&figures)? + "\n")?;
-    }
-    Ok(())
+    figures.insert("10000_by_hand".to_owned(), measure(args, 10_000, Scene::ByHand)?);
+    figures.insert("10000_due".to_owned(), measure(args, 10_000, Scene::AllDue)?);
+    args.stage.keep(&figures.into())
 }
 
 /// Where the schedules stand, and what of them is due.
@@ -97,7 +73,7 @@ enum Scene {
 
 fn measure(args: &Args, number: u32, scene: Scene) -> Result<Value, Box<dyn Error>> {
     let due = scene == Scene::AllDue;
-    let program = Program::set_up_with(scratch(args.dir.as_deref())?, 1, "full", &schedules(number, due))?;
+    let program = Program::set_up_with(args.stage.scratch()?, 1, "full", &schedules(number, due))?;
     let workers = Workers::start(&program, 1)?;
     if scene == Scene::ByHand {
         program.connect()?.execute_batch("UPDATE rowmill_schedule SET origin = 'person'")?;
@@ -162,15 +138,4 @@ fn make_due(program: &Program) -> Result<(), Box<dyn Error>> {
         "DELETE FROM rowmill_occurrence; UPDATE rowmill_schedule SET next_at = next_at - 60000, seen_at = 0;",
     )?;
     Ok(())
-}
-
-/// From before the spawn to after the exit.
-fn wall_ms(command: &mut Command) -> Result<f64, Box<dyn Error>> {
-    let start = Instant::now();
-    let status = command.status()?;
-    let took = start.elapsed();
-    if !status.success() {
-        return Err(format!("{command:?}: {status}").into());
-    }
-    Ok(took.as_secs_f64() * 1e3)
 }

@@ -6,6 +6,7 @@
 pub(crate) mod machine;
 pub(crate) mod program;
 pub(crate) mod spread;
+pub(crate) mod stage;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -36,9 +37,4 @@ pub(crate) fn param_of(n: i64) -> String {
 /// The priority of row `n`: one of three, scattered by a multiplicative hash so that it follows no partition.
 pub(crate) fn priority_of(n: i64) -> i64 {
     [0, 5, 10][(((n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % 3) as usize]
-}
-
-/// Whether cargo asks for a measurement: `cargo bench` says so by `--bench`, `cargo test --benches` does not.
-pub(crate) fn is_asked_to_measure() -> bool {
-    std::env::args().any(|arg| arg == "--bench")
 }
