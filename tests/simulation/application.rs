@@ -137,8 +137,7 @@ fn change(there: &Arc<Simulated>, conn: &Connection, chance: &mut Chance) {
             there.inner().record.may_be_gone.insert(id);
         }),
         2 => run(conn, "UPDATE queue SET priority = ?2 WHERE id = ?1", [id, chance.below(9) as i64]),
-        3 => run(conn, "UPDATE queue SET run_at = ?2 WHERE id = ?1", [id, now_ms + chance.below(200) as i64])
-            .inspect(|_| there.inner().record.puts_off(id)),
+        3 => run(conn, "UPDATE queue SET run_at = ?2 WHERE id = ?1", [id, now_ms + chance.below(200) as i64]),
         _ => run(conn, "UPDATE queue SET run_at = NULL WHERE id = ?1", [id]),
     };
     there.inner().record.say(format_args!("an application changes {id}: {done:?}"));

@@ -53,8 +53,6 @@ pub(super) struct Record {
     pub(super) retried: BTreeSet<i64>,
     /// How often a process died that ran this task, or had claimed it.
     deaths: BTreeMap<i64, u32>,
-    /// Runs in which an application put the row off: it left the order, and no death of theirs is charged.
-    put_off: BTreeMap<i64, u32>,
     banished: BTreeSet<usize>,
     died_again: BTreeSet<usize>,
     /// Lock files were deleted, and notes with them: not every death could be charged.
@@ -87,7 +85,6 @@ impl Record {
             may_be_gone: BTreeSet::new(),
             retried: BTreeSet::new(),
             deaths: BTreeMap::new(),
-            put_off: BTreeMap::new(),
             banished: BTreeSet::new(),
             died_again: BTreeSet::new(),
             notes_lost: false,
@@ -164,12 +161,6 @@ impl Record {
         for task in in_hand {
             *self.deaths.entry(task).or_default() += 1;
         }
-    }
-
-    /// An application has put a row off.
-    pub(super) fn puts_off(&mut self, id: i64) {
-        let runs = self.runs.iter().filter(|run| run.task == id && run.went == Went::On).count();
-        *self.put_off.entry(id).or_default() += runs as u32;
     }
 
     /// A process has the place of the resident scheduler.
@@ -377,8 +368,7 @@ impl Record {
                 "task {id} ({status}) is charged {charged} attempts, and {blame} of its runs failed or died"
             ));
         }
-        let put_off = self.put_off.get(&id).copied().unwrap_or(0);
-        if !self.notes_lost && status != "cancelled" && charged + put_off < of(Went::Died) {
+        if !self.notes_lost && status != "cancelled" && charged < of(Went::Died) {
             let died = of(Went::Died);
             self.wrong(format!("task {id} ({status}) took {died} processes along, and is charged {charged} attempts"));
         }

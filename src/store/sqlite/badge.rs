@@ -28,14 +28,14 @@ pub(super) fn enlist(store: &mut Sqlite, index: u32, now_ms: Millis) -> Result<O
     let path = store.run.join(worker_lock(index));
     let Some(mut file) = lock::try_lock_patiently(&store.run, &worker_lock(index))? else { return Ok(None) };
     let (own, inode) = (Identity::own()?, Inode::of(&file)?);
+    // At once, so that nobody reads the line of the one before as that of the living.
+    say_who(&mut file, own.pid, now_ms)?;
     let earlier = incarnations_of(&store.conn, index)?;
     for one in &earlier {
         if lives_elsewhere(one, inode, &path)? {
             return Ok(None);
         }
     }
-    // At once, so that nobody reads the line of the one before as that of the living.
-    say_who(&mut file, own.pid, now_ms)?;
     pulse::begin(&store.run, index, &own)?;
     // One whose processes do not end stays known until they do: its tasks wait for that.
     let mut gone = Vec::new();

@@ -9,7 +9,8 @@
 use super::history::Tally;
 use super::lock::Inode;
 use super::notes::Notes;
-use super::{Sqlite, badge, claim, identity, lock, pause, settle};
+use super::settle::Row as Standing;
+use super::{Sqlite, badge, claim, identity, lock, pause, plan, settle};
 use crate::clock::{Millis, world};
 use crate::error::{Error, Result};
 use crate::store::{Badge, Batch, Ended, Hold, Lock};
@@ -124,13 +125,19 @@ fn last_of(conn: &Connection, partition: Partition) -> Result<Option<Last>> {
     Ok(conn.prepare_cached(last)?.query_row(place, read).optional()?)
 }
 
-/// The task that ran when the last holder died, if it is still in the order of this partition, and the right to it.
+/// The task that ran when the last holder died, if it is a ready one of this partition, or one that an application put off
+/// meanwhile; and the right to it.
 fn suspect(tx: &Transaction<'_>, partition: Partition, id: i64) -> Result<Option<(Task, Right)>> {
-    let look = "SELECT r.priority, r.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
+    if plan(tx)?.partition_of(id) != partition {
+        return Ok(None);
+    }
+    // A ready row without its key is done, and not folded yet.
+    let look = "SELECT q.priority, q.id, q.job, q.param, q.codec, q.attempt, q.max_attempts,
                        q.unique_key IS NOT NULL, q.cause
-                  FROM queue q JOIN rowmill_ready r ON r.generation = ?1 AND r.partition = ?2
-                   AND r.priority = q.priority AND r.id = q.id
-                 WHERE q.id = ?3";
+                  FROM queue q
+                 WHERE q.id = ?3 AND (q.status = 'delayed' OR EXISTS (
+                       SELECT 1 FROM rowmill_ready r
+                        WHERE r.generation = ?1 AND r.partition = ?2 AND r.priority = q.priority AND r.id = q.id))";
     let mut query = tx.prepare_cached(look)?;
     let mut rows = query.query(params![partition.generation, partition.index, id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
@@ -186,8 +193,8 @@ fn charge(
     let ended = Ended { settlement, started_at_ms: now_ms, finished_at_ms: now_ms, company: None };
     let mut tally = Tally::default();
     tally.add(&task.job, &ended);
-    settle::take_key(tx, &right)?;
-    settle::write_row(tx, id, badge.index, &ended, None)?;
+    let Standing::Here { put_off } = settle::take_key(tx, &right)? else { return Ok(()) };
+    settle::write_row(tx, id, badge.index, &ended, put_off)?;
     tally.write(tx)
 }
 

@@ -137,6 +137,39 @@ fn the_task_that_ran_when_its_worker_died_is_charged_once_and_its_neighbours_are
 }
 
 #[test]
+fn a_death_is_charged_to_a_task_that_an_application_put_off_while_it_ran() {
+    const LATER: i64 = 4_000_000_000_000;
+    let dead = |task: &Task| {
+        let attempt = task.attempts_charged + 1;
+        Settlement::Dead { attempt, cause: Cause::WorkerDied }
+    };
+    let again = |task: &Task| {
+        let attempt = task.attempts_charged + 1;
+        Settlement::Delayed { attempt, run_at_ms: 1_000, cause: Some(Cause::WorkerDied) }
+    };
+    let blames: [(&dyn Fn(&Task) -> Settlement, &str); 3] =
+        [(&suspect, "delayed"), (&again, "delayed"), (&dead, "dead")];
+    for (blame, status) in blames {
+        let folder = TempDir::new().unwrap();
+        let mut store = open(&folder);
+        let ids: Vec<i64> = (0..8).map(|_| add(&mut store, "noop", 0)).collect();
+        let (me, place) = (badge(&mut store, 0), home(&mut store, ids[3]));
+        let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
+        hold.note().starts(ids[3]);
+        store.conn.execute("UPDATE queue SET run_at = ?1 WHERE id IN (?2, ?3)", [LATER, ids[3], ids[7]]).unwrap();
+        die(hold);
+        drop(store.hold(place, &me, 6, blame).unwrap().unwrap());
+        let row = store.task(ids[3]).unwrap().unwrap();
+        assert_eq!((row.attempt, row.status.word(), row.cause.as_deref()), (1, status, Some("worker_died")));
+        let keys = "SELECT count(*) FROM rowmill_delayed WHERE id = ?1 AND run_at = ?2";
+        let keys: i64 = store.conn.query_row(keys, [ids[3], LATER], |r| r.get(0)).unwrap();
+        assert_eq!(keys == 1, status == "delayed", "it keeps the time that it was put off to");
+        assert_eq!(store.task(ids[7]).unwrap().unwrap().attempt, 0, "a neighbour");
+        drop(store.hold(place, &me, 7, &nobody).unwrap().unwrap());
+    }
+}
+
+#[test]
 fn a_note_of_an_earlier_boot_charges_nobody() {
     let folder = TempDir::new().unwrap();
     let mut store = open(&folder);
