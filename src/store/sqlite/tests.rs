@@ -147,9 +147,8 @@ fn a_death_is_charged_to_a_task_that_an_application_put_off_while_it_ran() {
         let attempt = task.attempts_charged + 1;
         Settlement::Delayed { attempt, run_at_ms: 1_000, cause: Some(Cause::WorkerDied) }
     };
-    let blames: [(&dyn Fn(&Task) -> Settlement, &str); 3] =
-        [(&suspect, "delayed"), (&again, "delayed"), (&dead, "dead")];
-    for (blame, status) in blames {
+    let blames: [fn(&Task) -> Settlement; 3] = [suspect, again, dead];
+    for (blame, status) in blames.iter().zip(["delayed", "delayed", "dead"]) {
         let folder = TempDir::new().unwrap();
         let mut store = open(&folder);
         let ids: Vec<i64> = (0..8).map(|_| add(&mut store, "noop", 0)).collect();
