@@ -55,7 +55,7 @@ fn param(task: &Task, line: &mut Vec<u8>) -> Result<(), String> {
         (_, Ok(readable)) => text(line, b",\"param\":", readable),
         (_, Err(_)) => {
             line.extend_from_slice(b",\"param_base64\":\"");
-            base64::encode(&task.param, line);
+            line.extend_from_slice(base64::encode(&task.param).as_bytes());
             line.push(b'"');
         }
     }
