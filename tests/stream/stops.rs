@@ -5,6 +5,7 @@
 
 use crate::installation::{BOUND, alive, pause, statuses, terminate, within};
 use crate::{error_of, lines_of, needs, plain, with_tokens};
+use rustix::io::ioctl_fionread;
 use std::time::Duration;
 
 /// Waits for a file, if it is the first task that says so.
@@ -21,7 +22,10 @@ fn a_worker_that_is_told_to_stop_finishes_what_had_begun_and_calls_the_rest_back
     let mut worker = here.start(&["work", "--index", "0"]);
     within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
     terminate(worker.pid());
-    // Long enough for a worker that did not call back to begin the next ones.
+    // Their tokens are taken back out of the pipe that is the child's descriptor 3.
+    let tokens = std::fs::File::open(format!("/proc/{}/fd/3", here.read("held").trim())).unwrap();
+    within(BOUND, "the rest to be called back", || (ioctl_fionread(&tokens).unwrap() == 0).then_some(()));
+    drop(tokens);
     here.write("go", "");
     assert_eq!(worker.code(), Some(0));
     assert_eq!((here.read("begun").as_str(), here.done()), ("1\n", 1), "{}", here.log());
@@ -58,13 +62,13 @@ fn a_task_that_hangs_is_ended_at_its_timeout_with_all_that_it_has_started() {
     let hangs = "if param == 'hang':\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    \
                  note('pids', os.getpid())\n    note('pids', subprocess.Popen(['sleep', '600']).pid)\n    time.sleep(600)";
     for in_flight in [1, 8] {
-        let here = with_tokens(1, in_flight, "max_attempts = 1\ntimeout = '700ms'\ngrace = '200ms'", hangs);
+        let here = with_tokens(1, in_flight, "max_attempts = 1\ntimeout = '3s'\ngrace = '200ms'", hangs);
         here.insert(5, "s", "1");
         here.insert(1, "s", "\"hang\"");
         here.insert(20, "s", "1");
         assert_eq!(here.run(&["drain"]).code, Some(1));
         assert_eq!(here.truth(), statuses([("dead", 1), ("done", 25)]), "{}", here.log());
-        assert_eq!(error_of(&here, 6), "ran longer than 700ms");
+        assert_eq!(error_of(&here, 6), "ran longer than 3s");
         assert_eq!(lines_of(&here, "begun"), (26, 26), "what was behind it began once");
         let pids = here.read("pids");
         assert!(pids.lines().count() == 2 && pids.lines().all(|pid| !alive(pid.parse().unwrap())), "{pids}");
