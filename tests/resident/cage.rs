@@ -31,7 +31,8 @@ impl Systemd {
         }
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", include_str!("cage.sh"), "cage.sh"]);
-        command.args(["/lib/systemd/systemd", concat!(env!("CARGO_MANIFEST_DIR"), "/docs/systemd/rowmill.service")]);
+        let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/systemd/rowmill.service");
+        command.args(["/lib/systemd/systemd", unit, env!("CARGO_TARGET_TMPDIR")]);
         // A group of its own: an interrupt from the keyboard ends the test, and thereby the cage, in good order.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut cage = command.spawn().unwrap();
@@ -41,7 +42,8 @@ impl Systemd {
         let pid = line.trim().strip_prefix("up ");
         let run = PathBuf::from(format!("/proc/{}/root/run", pid.unwrap_or_default()));
         let systemd = Systemd { cage, hold, run };
-        needs::that(pid.is_some(), "living-systemd", "run it where root can mount and make cgroups").then_some(systemd)
+        needs::that(pid.is_some(), "living-systemd", "run it where root can mount and make cgroups, and not below /tmp")
+            .then_some(systemd)
     }
 
     /// Adds a unit, or changes it.

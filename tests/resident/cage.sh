@@ -4,6 +4,7 @@
 #
 #   $1  the systemd program
 #   $2  a unit that is to run there: one whose sandbox cannot be had here is none for this machine
+#   $3  a folder that it is to see in its sandbox, which hides /tmp
 #
 # Prints `up PID` when it answers: /proc/PID/root/run/user is its XDG_RUNTIME_DIR, /proc/PID/root/run/units are its
 # units. Otherwise says on standard error why not, and exits with 1. Ends when its standard input ends, so also when the
@@ -65,11 +66,11 @@ done
 # A machine's first systemd makes these; what the sandbox hides is covered with them.
 cp -a /run/user/systemd/inaccessible /run/systemd/ || leave 1
 {
-  printf '[Service]\nType=oneshot\nExecStart=/bin/true\n'
+  printf '[Service]\nType=oneshot\nExecStart=/bin/ls -d "%s"\n' "$3"
   grep -E '^(NoNew|Protect|Private|Lock|Restrict[AR])' "$2"
 } > /run/units/probe.service
 if ! XDG_RUNTIME_DIR=/run/user timeout 60 systemctl --user start probe.service; then
-  echo "the sandbox of $2 cannot be had here" >&2
+  echo "the sandbox of $2 cannot be had here, or hides $3" >&2
   leave 1
 fi
 echo "up $daemon"
