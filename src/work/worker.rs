@@ -66,6 +66,9 @@ struct Worker<'a> {
 
 /// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
 /// other ends the worker, with everything unsettled still in the order.
+///
+/// A surplus worker that ends looks once more, after it has given its place back, whether N has grown meanwhile: whoever
+/// changed N before that found the place taken, and started nobody. It begins anew then.
 pub fn work(
     store: &mut dyn Store,
     registry: Arc<Registry>,
@@ -74,7 +77,37 @@ pub fn work(
     stop: Stop,
     options: Options,
 ) -> Result<Summary> {
-    let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok(Summary::Taken) };
+    let mut before = None;
+    loop {
+        let registry = Arc::clone(&registry);
+        let (summary, was_surplus) =
+            serve(store, registry, Arc::clone(&journal), clock.clone(), stop.clone(), options)?;
+        let all = match (summary, before) {
+            // Whoever made N greater came after the place was given back, and has filled it.
+            (Summary::Taken, Some(before)) => return Ok(before),
+            (Summary::Ended { settled, died }, Some(Summary::Ended { settled: earlier, died: dead })) => {
+                Summary::Ended { settled: settled + earlier, died: died + dead }
+            }
+            (summary, _) => summary,
+        };
+        let ended = matches!(all, Summary::Ended { .. }) && stop.level() == Level::GoOn;
+        if !ended || !was_surplus || Homes::new(options.index, options.workers, &store.plan()?).is_surplus() {
+            return Ok(all);
+        }
+        before = Some(all);
+    }
+}
+
+/// One time at the worker's place; also answers whether it was surplus in the end.
+fn serve(
+    store: &mut dyn Store,
+    registry: Arc<Registry>,
+    journal: Arc<Journal>,
+    clock: Clock,
+    stop: Stop,
+    options: Options,
+) -> Result<(Summary, bool)> {
+    let Some(badge) = store.enlist(options.index, clock.now_ms())? else { return Ok((Summary::Taken, false)) };
     store.listen(options.index)?;
     let homes = Homes::new(options.index, options.workers, &store.plan()?);
     let _watching = watch::start(store.watchman(Some(&badge), homes.workers()), options.stall)?;
@@ -110,9 +143,9 @@ pub fn work(
     if let Some(summary) = worker.run()? {
         // The job still runs. Until the process has ended, whoever looks is to find this worker alive.
         std::mem::forget(worker.badge);
-        return Ok(summary);
+        return Ok((summary, false));
     }
-    let (settled, died) = (worker.settled, worker.bench.died);
+    let (settled, died, was_surplus) = (worker.settled, worker.bench.died, worker.homes.is_surplus());
     let Worker { store, bench, badge, .. } = worker;
     bench.end(store);
     match store.retire(badge) {
@@ -121,7 +154,7 @@ pub fn work(
         other => other?,
     }
     log::info!("worker ends settled={settled} died={died}");
-    Ok(Summary::Ended { settled, died })
+    Ok((Summary::Ended { settled, died }, was_surplus))
 }
 
 impl Worker<'_> {

@@ -52,6 +52,25 @@ fn surplus_workers_end_by_themselves_and_missing_ones_are_started_at_once() {
     within(BOUND, "the rows to be done", || (here.done() == 20).then_some(()));
 }
 
+/// Whoever makes N greater starts nobody for a place that is taken, also not by one that is about to leave.
+#[test]
+fn a_surplus_worker_that_is_wanted_again_while_it_ends_goes_on() {
+    let here = Installation::new("workers = 2\n");
+    here.run(&["tick"]).well();
+    here.await_workers(2);
+    // It can only take its leave behind the gate.
+    let gate = std::fs::File::open(here.path("rowmill.db-run/gate")).unwrap();
+    gate.lock().unwrap();
+    let begin = "INSERT INTO rowmill_generation (generation, first_id, partitions) VALUES (?1, ?1 * 10, ?2)";
+    here.sql().execute(begin, [2, 1]).unwrap();
+    within(BOUND, "the second to leave", || (here.lines("not needed any more") == 1).then_some(()));
+    here.sql().execute(begin, [3, 2]).unwrap();
+    drop(gate);
+    within(BOUND, "its leave", || (here.lines("worker ends") == 1).then_some(()));
+    within(BOUND, "it to begin anew", || (here.lines("worker starts") == 3).then_some(()));
+    here.await_workers(2);
+}
+
 #[test]
 fn the_same_number_changes_nothing_and_nobody_is_started_where_nobody_works() {
     let here = Installation::new("workers = 4\n");
