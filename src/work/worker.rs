@@ -1,6 +1,9 @@
 //! The loop of one worker, and when it ends.
 
+mod life;
 mod round;
+
+pub use life::work;
 
 use super::bench::{Bench, Claimed};
 use super::homes::Homes;
@@ -64,41 +67,8 @@ struct Worker<'a> {
     said: Vec<(String, Watch)>,
 }
 
-/// Runs one worker until it ends. Errors that pass by themselves (a locked database, a full disk) are waited for; any
-/// other ends the worker, with everything unsettled still in the order.
-///
-/// A surplus worker that ends looks once more, after it has given its place back, whether N has grown meanwhile: whoever
-/// changed N before that found the place taken, and started nobody. It begins anew then.
-pub fn work(
-    store: &mut dyn Store,
-    registry: Arc<Registry>,
-    journal: Arc<Journal>,
-    clock: Clock,
-    stop: Stop,
-    options: Options,
-) -> Result<Summary> {
-    let mut before = None;
-    loop {
-        let registry = Arc::clone(&registry);
-        let (summary, was_surplus) =
-            serve(store, registry, Arc::clone(&journal), clock.clone(), stop.clone(), options)?;
-        let all = match (summary, before) {
-            // Whoever made N greater came after the place was given back, and has filled it.
-            (Summary::Taken, Some(before)) => return Ok(before),
-            (Summary::Ended { settled, died }, Some(Summary::Ended { settled: earlier, died: dead })) => {
-                Summary::Ended { settled: settled + earlier, died: died + dead }
-            }
-            (summary, _) => summary,
-        };
-        let ended = matches!(all, Summary::Ended { .. }) && stop.level() == Level::GoOn;
-        if !ended || !was_surplus || Homes::new(options.index, options.workers, &store.plan()?).is_surplus() {
-            return Ok(all);
-        }
-        before = Some(all);
-    }
-}
-
-/// One time at the worker's place; also answers whether it was surplus in the end.
+/// One time at the worker's place, until it is given back. Errors that pass by themselves (a locked database, a full
+/// disk) are waited for. Also answers whether the worker was surplus in the end.
 fn serve(
     store: &mut dyn Store,
     registry: Arc<Registry>,
