@@ -16,12 +16,14 @@ use std::time::Duration;
 pub(crate) const CONFIG: &str = "workers = 4\n[[schedule]]\nname = \"often\"\ncron = \"*/2 * * * * *\"\njob = \"noop\"\n\
     [[job]]\nname = \"mark\"\ncommand = [\"./mark\"]\nmax_attempts = 1000\nbackoff = { first = \"10ms\", max = \"50ms\" }\n";
 
-/// Notes a run that begins while an earlier one of the same task lives, and how many runs there are.
+/// Notes a run that begins while an earlier one of the same task lives, and how many runs there are. One that is ending (bit 2
+/// of the flags in its `stat`) runs nothing any more. A number is in its place whole or not at all: its writer may be killed.
 const MARK: &str = "id=$ROWMILL_TASK_ID\n\
     if [ -e \"pid-$id\" ]; then\n\
-      state=$(cut -d' ' -f3 \"/proc/$(cat \"pid-$id\")/stat\" 2> /dev/null)\n\
-      case \"$state\" in ''|Z|X) echo \"$id\" >> again ;; *) echo \"$id\" >> overlap ;; esac\n\
-    fi\necho $$ > \"pid-$id\"\nsleep 0.05\n";
+      set -- $(cat \"/proc/$(cat \"pid-$id\")/stat\" 2> /dev/null)\n\
+      case \"${3:-X}\" in Z|X) ending=4 ;; *) ending=$(($9 & 4)) ;; esac\n\
+      if [ \"$ending\" = 4 ]; then echo \"$id\" >> again; else echo \"$id: $*\" >> overlap; fi\n\
+    fi\necho $$ > \"new-$$\"\nmv \"new-$$\" \"pid-$id\"\nsleep 0.05\n";
 
 /// For how long, in seconds.
 #[allow(clippy::disallowed_methods, reason = "a test is told by its environment")]
