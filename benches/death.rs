@@ -11,16 +11,18 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the figures are what it is for")]
 #![allow(clippy::disallowed_methods, reason = "it measures, from outside the library: the clock is its own")]
 
+mod resident;
 #[allow(dead_code, reason = "it uses a part of it")]
 mod rig;
 
 use std::error::Error;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, ExitCode};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use resident::Resident;
 use rig::program::Program;
 use rig::spread::Spread;
 use rig::stage::{Stage, exit, run};
@@ -66,18 +68,6 @@ fn be_a_job(attempt: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Ends with the bench.
-struct Run(Child);
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        if let Some(pid) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        let _ = self.0.wait();
-    }
-}
-
 fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     let machine = args.stage.machine()?;
     let dir = args.stage.scratch()?;
@@ -86,7 +76,7 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     begun.set_read_timeout(Some(PATIENCE))?;
     let program = Program::set_up(dir, args.workers, "full")?;
     add_job(&folder)?;
-    let _run = Run(program.command(&["run"]).spawn()?);
+    let _run = Resident::start(&program)?;
     let conn = program.connect()?;
     let (mut fresh_ms, mut claimed_ms) = (Vec::new(), Vec::new());
     let mut born = vec![Instant::now(); args.workers as usize];

@@ -118,7 +118,7 @@ pub struct ScheduleEntry {
     /// What it asks for when. Whether there is such a job, only [`problems`] looks.
     pub schedule: Schedule,
     /// The command that decides whether an occurrence is enqueued.
-    pub only_if: Option<Command>,
+    pub only_if: Option<Box<Command>>,
     /// Where its job is named in the file.
     pub place: Place,
 }

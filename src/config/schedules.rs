@@ -41,8 +41,9 @@ const TIMES: [&str; 3] = ["cron", "at", "every"];
 pub(super) fn read(top: &Section<'_, '_>, config: &Config, env: Lookup<'_>) -> (Vec<ScheduleEntry>, Vec<JobEntry>) {
     let keys: Vec<&str> = KEYS.iter().copied().chain(jobs::settings()).collect();
     let mut lines: HashMap<String, usize> = HashMap::new();
-    let (mut schedules, mut own_jobs) = (Vec::new(), Vec::new());
-    for section in top.sections("schedule", "[[schedule]]", &keys) {
+    let sections = top.sections("schedule", "[[schedule]]", &keys);
+    let (mut schedules, mut own_jobs) = (Vec::with_capacity(sections.len()), Vec::new());
+    for section in sections {
         let name = section.name("name");
         if let Some(name) = &name {
             note_twice(section.page(), &mut lines, name, "schedule");
@@ -105,7 +106,7 @@ fn entry(
         until_ms,
         enabled,
     };
-    Some(ScheduleEntry { schedule, only_if, place })
+    Some(ScheduleEntry { schedule, only_if: only_if.map(Box::new), place })
 }
 
 /// The job that it asks for: one that is named, or its own.
@@ -117,7 +118,8 @@ fn job(
     own: &mut Vec<JobEntry>,
 ) -> Option<Spanned<String>> {
     if section.raw("command").is_none() {
-        for key in section.keys().filter(|key| jobs::settings().any(|setting| setting == *key)) {
+        let of_jobs = |key: &&str| !KEYS.contains(key) && jobs::settings().any(|setting| setting == *key);
+        for key in section.keys().filter(of_jobs) {
             let wrong = Wrong::new(format!("`{key}` says how a command runs, and this [[schedule]] has none"));
             section.wrong_at(key, wrong.hint("put it into the [[job]], or give the schedule a `command` of its own"));
         }

@@ -116,10 +116,11 @@ pub(super) fn read(text: &str) -> Result<Read, TimingError> {
         return Err(TimingError::new(format!("it is longer than {LONGEST} characters"), Some(LONGEST)));
     }
     let mut plain = text.to_ascii_uppercase();
-    if let Some(nickname) = words(&plain).first().filter(|p| p.text.starts_with('@')) {
-        plain = plain_nickname(*nickname, words(&plain).get(1).copied())?.to_string();
+    let mut pieces: Vec<Piece<'_>> = Piece::whole(&plain).words().collect();
+    if let Some(nickname) = pieces.first().filter(|piece| piece.text.starts_with('@')) {
+        plain = plain_nickname(*nickname, pieces.get(1).copied())?.to_string();
+        pieces = Piece::whole(&plain).words().collect();
     }
-    let pieces = words(&plain);
     let (second, [minute, hour, day, month, weekday]) = match pieces[..] {
         [minute, hour, day, month, weekday] => (None, [minute, hour, day, month, weekday]),
         [second, minute, hour, day, month, weekday] => (Some(second), [minute, hour, day, month, weekday]),
@@ -135,11 +136,6 @@ pub(super) fn read(text: &str) -> Result<Read, TimingError> {
         || second.is_some_and(|second| each(&SECOND, seconds, second));
     let fields = Fields { seconds, minutes, hours, days, months, weekdays, follows_the_clock };
     Ok(Read { plain, fields, day_at })
-}
-
-fn words(text: &str) -> Vec<Piece<'_>> {
-    let pieces = Piece::whole(text).split(' ').flat_map(|piece| piece.split('\t'));
-    pieces.filter(|piece| !piece.text.is_empty()).collect()
 }
 
 fn wrong_number_of_fields<T>(pieces: &[Piece<'_>]) -> Result<T, TimingError> {

@@ -25,6 +25,19 @@ impl<'t> Piece<'t> {
         })
     }
 
+    /// The pieces between blanks and tabs.
+    pub(super) fn words(self) -> impl Iterator<Item = Piece<'t>> {
+        let mut at = self.at;
+        let pieces = self.text.as_bytes().split(|byte| matches!(byte, b' ' | b'\t')).map(move |bytes| {
+            let begin = at;
+            at += bytes.len() + 1;
+            begin..begin + bytes.len()
+        });
+        let (text, base) = (self.text, self.at);
+        let pieces = pieces.filter(|range| !range.is_empty());
+        pieces.map(move |range| Piece { text: &text[range.start - base..range.end - base], at: range.start })
+    }
+
     /// What stands before and behind the first separator.
     pub(super) fn split_once(self, separator: char) -> Option<(Piece<'t>, Piece<'t>)> {
         let (left, right) = self.text.split_once(separator)?;

@@ -67,10 +67,12 @@ fn scene() -> Installation {
     here
 }
 
-/// Ticks, each second, and never more than a few at a time.
+/// Ticks, each second, and never more than a few at a time; for a part of the time also `run`, whose workers are theirs too.
+#[derive(Default)]
 pub(super) struct Cron {
     ticks: Vec<Running>,
     last: Option<Watch>,
+    run: Option<Running>,
 }
 
 impl Cron {
@@ -88,6 +90,21 @@ impl Cron {
         self.ticks.push(Running::start(command.stdout(Stdio::null()).stderr(Stdio::null())));
     }
 
+    /// Starts `run` where it is not; whether it was not.
+    pub(super) fn resides(&mut self, here: &Installation) -> bool {
+        let is_new = self.resident().is_none();
+        if is_new {
+            let mut command = here.command(&["run"]);
+            self.run = Some(Running::start(command.stdout(Stdio::null()).stderr(Stdio::null())));
+        }
+        is_new
+    }
+
+    /// The process of `run`, if it is there.
+    pub(super) fn resident(&mut self) -> Option<i32> {
+        self.run.as_mut().and_then(|run| run.0.try_wait().unwrap().is_none().then(|| run.pid()))
+    }
+
     /// The processes of those that have not been seen to end.
     pub(super) fn pids(&self) -> Vec<i32> {
         self.ticks.iter().map(Running::pid).collect()
@@ -98,7 +115,7 @@ impl Cron {
 fn campaign(kills: usize, seed: u64) -> (Striker, History, Verdict, Installation) {
     let here = scene();
     let (mut striker, mut feed) = (Striker::new(seed), Feed::new());
-    let mut cron = Cron { ticks: Vec::new(), last: None };
+    let mut cron = Cron::default();
     let conn = here.sql();
     let number = |sql: &str| conn.query_row(sql, [], |r| r.get::<_, i64>(0)).unwrap();
     let mut idle = Watch::start();

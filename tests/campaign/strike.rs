@@ -36,6 +36,7 @@ pub(super) enum Kind {
     Tick,
     Script,
     Feeder,
+    Resident,
 }
 
 /// A process that is stopped until its time is over.
@@ -67,11 +68,12 @@ impl Striker {
 
     /// Kills or stops somebody, if there is somebody of the kind that the dice say.
     pub(super) fn strike(&mut self, here: &Installation, feed: &mut Feed, cron: &mut Cron) {
-        let kind = match self.dice.below(20) {
+        let kind = match self.dice.below(22) {
             0..=8 => Kind::Worker,
             9..=13 => Kind::Script,
             14..=16 => Kind::Feeder,
-            _ => Kind::Tick,
+            17..=19 => Kind::Tick,
+            _ => Kind::Resident,
         };
         let living = workers(here);
         let pids = match kind {
@@ -87,6 +89,13 @@ impl Striker {
                 pause(Duration::from_millis(u64::from(self.dice.below(40))));
                 cron.pids()
             }
+            Kind::Resident => {
+                if cron.resides(here) && self.dice.below(2) == 0 {
+                    return;
+                }
+                pause(Duration::from_millis(u64::from(self.dice.below(200))));
+                cron.resident().into_iter().collect()
+            }
         };
         if pids.is_empty() {
             return;
@@ -100,7 +109,7 @@ impl Striker {
         let still = match kind {
             Kind::Worker => is_worker(pid),
             Kind::Script => is_script(here, pid),
-            Kind::Feeder | Kind::Tick => true,
+            Kind::Feeder | Kind::Tick | Kind::Resident => true,
         };
         if !still || !alive(pid) {
             return;

@@ -14,6 +14,7 @@ pub(super) fn table(striker: &Striker, history: &History, verdict: &Verdict) -> 
     row("… of running scripts", &killed(Kind::Script));
     row("… of enqueuing programs", &killed(Kind::Feeder));
     row("… of ticks", &killed(Kind::Tick));
+    row("… of `run`", &killed(Kind::Resident));
     row("STOP, and CONT after up to 6 s", &striker.stops);
     let fate = |fate| history.deaths.iter().filter(|death| death.fate == fate).count();
     row("… workers killed by others, since they were stopped for longer than `stall` (2 s)", &fate(Fate::Stopped));
@@ -46,7 +47,10 @@ pub(super) fn table(striker: &Striker, history: &History, verdict: &Verdict) -> 
         &middle(&verdict.by_living_ms),
     );
     row("… worst", &worst(&verdict.by_living_ms));
-    row("the same, by a worker that the next tick started (one each second): median", &middle(&verdict.by_next_ms));
+    row(
+        "the same, by a worker that was started later (by a tick each second, or by `run`): median",
+        &middle(&verdict.by_next_ms),
+    );
     row("… worst", &worst(&verdict.by_next_ms));
     row("the same, where more workers or ticks were killed meanwhile: median", &middle(&verdict.disturbed_ms));
     row("… worst", &worst(&verdict.disturbed_ms));

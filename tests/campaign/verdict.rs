@@ -207,7 +207,7 @@ fn is_workers(death: &Death) -> bool {
 
 /// Whether somebody else who could have seen to it was struck between a death and what came next.
 fn is_disturbed(history: &History, death: &Death, until_ms: i64) -> bool {
-    let could = |other: &Death| is_workers(other) || other.fate == Fate::Killed(Kind::Tick);
+    let could = |other: &Death| is_workers(other) || matches!(other.fate, Fate::Killed(Kind::Tick | Kind::Resident));
     let meanwhile = |other: &Death| death.at_ms - MOMENT_MS <= other.at_ms && other.at_ms <= until_ms;
     history.deaths.iter().any(|other| other.pid != death.pid && could(other) && meanwhile(other))
 }
