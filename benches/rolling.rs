@@ -42,7 +42,7 @@ struct Args {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=64))]
     workers: u32,
     /// How many tasks there are in each round.
-    #[arg(long, default_value_t = 600_000)]
+    #[arg(long, default_value_t = 1_500_000)]
     tasks: i64,
     #[command(flatten)]
     stage: Stage,
@@ -61,7 +61,7 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         let run = Resident::start(&program)?;
         let conn = program.connect()?;
         let begun = now_ms();
-        while done(&conn)? == 0 {
+        while !exists(&conn, "rowmill_settled")? {
             if now_ms() - begun > i64::try_from(PATIENCE.as_millis())? {
                 return Err("the workers do not begin".into());
             }
@@ -72,10 +72,12 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
         program.run(&["restart"])?;
         let end = now_ms();
         std::thread::sleep(Duration::from_secs(1));
-        let left = args.tasks - done(&conn)?;
+        let is_work_left = exists(&conn, "rowmill_ready")?;
         drop(run);
-        if left == 0 {
-            return Err("the backlog came to its end: give more --tasks".into());
+        if !is_work_left {
+            return Err(
+                format!("the backlog came to its end, restart took {} ms: give more --tasks", end - start).into()
+            );
         }
         let span = (end - start).min(i64::try_from(BEFORE.as_millis())?);
         before.push(longest_rest(&conn, args.workers, start - span, start)?);
@@ -92,8 +94,8 @@ fn measure(args: &Args) -> Result<(), Box<dyn Error>> {
     args.stage.keep(&figures)
 }
 
-fn done(conn: &Connection) -> Result<i64, Box<dyn Error>> {
-    Ok(conn.query_row("SELECT count(*) FROM task WHERE status = 'done'", [], |row| row.get(0))?)
+fn exists(conn: &Connection, table: &str) -> Result<bool, Box<dyn Error>> {
+    Ok(conn.query_row(&format!("SELECT EXISTS (SELECT 1 FROM {table})"), [], |row| row.get(0))?)
 }
 
 /// The longest time without a task of a partition that ended, of all partitions, in milliseconds.

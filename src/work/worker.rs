@@ -2,8 +2,10 @@
 
 mod life;
 mod round;
+mod tidy;
 
 pub use life::work;
+use tidy::{FOLD_AFTER, tidy, tidy_last};
 
 use super::bench::{Bench, Claimed};
 use super::homes::Homes;
@@ -23,12 +25,6 @@ use std::time::Duration;
 
 /// Rows that one transaction makes ready.
 const PROMOTE_ROWS: usize = 500;
-/// Outcomes that one transaction folds.
-const FOLD_ROWS: usize = 4_000;
-/// New rows that one transaction counts.
-const COUNT_ROWS: usize = 2_000;
-/// Under load, outcomes are folded this long after the last time.
-const FOLD_AFTER: Duration = Duration::from_secs(1);
 /// Follow-ups that wait are looked for this often, besides when nothing else is to be done.
 const SPREAD_AFTER: Duration = Duration::from_secs(1);
 /// How long a worker of a drain sleeps before it looks whether everything is done.
@@ -85,7 +81,7 @@ fn serve(
     let tools = Tools { registry: Arc::clone(&registry), journal, clock: clock.clone(), worker, body, live: None };
     let runner = Runner::start(tools.clone())?;
     let (grace, workers) = (options.grace, homes.workers());
-    let bench = Bench::new(runner, tools, stop, grace, workers);
+    let bench = Bench::new(runner, tools, stop.clone(), grace, workers);
     let mut worker = Worker {
         store,
         options,
@@ -122,6 +118,9 @@ fn serve(
         // The next look finds it dead.
         Err(e) if e.kind() == Kind::TryAgain => log::warn!("worker ends without taking leave: {e}"),
         other => other?,
+    }
+    if let Err(e) = tidy_last(store, &stop) {
+        log::warn!("what is settled is folded by the next tick: {e}");
     }
     log::info!("worker ends settled={settled} died={died}");
     Ok((Summary::Ended { settled, died }, was_surplus))
@@ -173,7 +172,6 @@ impl Worker<'_> {
         }
         self.held = None;
         self.store.pass_lookout(self.homes.workers());
-        self.patiently(Worker::fold_all)?;
         Ok(None)
     }
 
@@ -335,14 +333,6 @@ impl Worker<'_> {
         }
     }
 
-    fn fold_when_due(&mut self) -> Result<()> {
-        if self.folding || self.store.since_fold()?.is_none_or(|past| past > FOLD_AFTER) {
-            self.folding = self.store.fold(FOLD_ROWS)?.is_some_and(|folded| folded >= FOLD_ROWS / 2);
-            self.folding |= self.store.count(COUNT_ROWS)? == COUNT_ROWS;
-        }
-        Ok(())
-    }
-
     /// Inserts the next of the follow-ups that wait, whoever's they are; whether there were any.
     fn spread(&mut self) -> Result<bool> {
         self.looked = Watch::start();
@@ -352,15 +342,15 @@ impl Worker<'_> {
         Ok(touched.is_some())
     }
 
-    fn fold_all(&mut self) -> Result<()> {
-        while self.bench.stop.level() != Level::BreakOff && self.store.fold(FOLD_ROWS)?.is_some_and(|n| n > 0) {}
-        while self.bench.stop.level() != Level::BreakOff && self.store.count(COUNT_ROWS)? > 0 {}
-        Ok(())
-    }
-
     fn sleep(&mut self, span: Duration) -> Result<()> {
         self.busy_since = None;
-        self.fold_all()?;
+        // While others are busy there is always more to fold: what else there is to do has its turn.
+        let folding = Watch::start();
+        while tidy(self.store)? {
+            if self.bench.stop.level() != Level::GoOn || folding.left_of(FOLD_AFTER).is_zero() {
+                return Ok(());
+            }
+        }
         let until_due = match self.store.next_delayed()? {
             // Only the lookout keeps the timer, so that not everybody wakes for one row.
             Some(due) if self.store.is_lookout() => {

@@ -361,6 +361,20 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
+/// Stops a worker at a moment at which it writes nothing, so that nobody waits for it at `gate`.
+#[track_caller]
+pub(crate) fn freeze(pid: i32, gate: &Path) {
+    let gate = File::open(gate).unwrap();
+    within(BOUND, "it to be frozen while it writes nothing", || {
+        signal(pid, Signal::STOP);
+        let is_free = gate.try_lock().is_ok();
+        if !is_free {
+            signal(pid, Signal::CONT);
+        }
+        is_free.then_some(())
+    });
+}
+
 /// Whether a process is there; one that only waits to be reaped is not.
 pub(crate) fn alive(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

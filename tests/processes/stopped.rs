@@ -3,8 +3,9 @@
 //! What would be found here: a stop that charges an attempt, begins another task, leaves a script's processes behind or
 //! answers with anything but exit code 0.
 
-use crate::installation::{BOUND, Installation, Running, alive, statuses, terminate, within};
+use crate::installation::{BOUND, Installation, Running, alive, freeze, signal, statuses, terminate, within};
 use crate::needs;
+use rustix::process::Signal;
 
 /// An installation whose job `hold` runs until there is a file `go`, with a child of its own; and its one worker, which
 /// has begun with the first of two such rows and five others. The processes of the job come last.
@@ -120,4 +121,31 @@ fn a_drain_hands_the_stop_on_and_says_that_work_remains() {
     let queue = here.queue();
     assert_eq!(queue["done"] + queue["ready"], 2_000);
     assert_eq!(here.count("status = 'ready' AND attempt <> 0"), 0);
+}
+
+/// Whoever ends would have no end of folding while others settle.
+#[test]
+fn who_ends_leaves_the_folding_to_those_that_go_on_and_the_last_one_folds() {
+    let here = Installation::new("workers = 2\n");
+    here.run(&["tick"]).well();
+    let workers = here.await_workers(2);
+    let fresh =
+        || -> i64 { here.sql().query_row("SELECT count(*) FROM rowmill_settled", [], |row| row.get(0)).unwrap() };
+    // As if somebody folded all the time.
+    let folding =
+        std::fs::File::options().write(true).create(true).truncate(false).open(here.path("rowmill.db-run/fold"));
+    let folding = folding.unwrap();
+    folding.lock().unwrap();
+    here.insert(50, "noop", "");
+    within(BOUND, "the rows to be done", || (here.done() == 50).then_some(()));
+    assert_eq!(fresh(), 50);
+    // It is there, and does nothing.
+    freeze(workers[&1], &here.path("rowmill.db-run/gate"));
+    drop(folding);
+    terminate(workers[&0]);
+    within(BOUND, "the first to end", || (!alive(workers[&0])).then_some(()));
+    assert_eq!(fresh(), 50);
+    signal(workers[&1], Signal::CONT);
+    here.run(&["stop"]).well();
+    assert_eq!((fresh(), here.done()), (0, 50));
 }

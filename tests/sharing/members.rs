@@ -4,7 +4,7 @@
 //! application that cannot insert because the last one to close the database was another.
 
 use super::place::{GROUP, MEMBER, OWNER, Place, has_python};
-use crate::installation::{BOUND, within};
+use crate::installation::{BOUND, freeze, within};
 use rowmill::share::Group;
 
 #[test]
@@ -111,7 +111,6 @@ fn a_member_rings() {
 
 #[test]
 fn a_frozen_worker_of_the_owner_is_left_to_the_owner() {
-    use rustix::fs::{FlockOperation, flock};
     use rustix::process::{Pid, Signal, kill_process};
     let Some(place) = Place::shared() else { return };
     let config = place.path("shop/rowmill.toml");
@@ -121,14 +120,7 @@ fn a_frozen_worker_of_the_owner_is_left_to_the_owner() {
     let listens = place.path("shop/queue/rowmill.db-run/bell-1");
     within(BOUND, "a worker that listens", || listens.exists().then_some(()));
     let pid = Pid::from_raw(worker.pid()).unwrap();
-    let gate = std::fs::File::open(place.path("shop/queue/rowmill.db-run/gate")).unwrap();
-    within(BOUND, "it to be frozen while it writes nothing, so that nobody waits for it", || {
-        kill_process(pid, Signal::STOP).unwrap();
-        let is_free = flock(&gate, FlockOperation::NonBlockingLockExclusive).is_ok();
-        kill_process(pid, if is_free { Signal::STOP } else { Signal::CONT }).unwrap();
-        is_free.then_some(())
-    });
-    drop(gate);
+    freeze(worker.pid(), &place.path("shop/queue/rowmill.db-run/gate"));
     let tick = ["tick", "--workers", "2", "--log", "stderr"];
     let said = within(BOUND, "a look at the frozen worker", || {
         let said = place.call(MEMBER, "077", &tick);
