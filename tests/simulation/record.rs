@@ -317,6 +317,14 @@ impl Record {
         ) == 1
     }
 
+    /// What is left to be done, for a message.
+    pub(super) fn left(&self) -> String {
+        let tables = ["ready", "delayed", "settled", "followup", "claim"];
+        let counts = tables.map(|table| (table, self.one(&format!("SELECT count(*) FROM rowmill_{table}"))));
+        let left: Vec<_> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+        format!("{left:?}")
+    }
+
     /// What must be true at the end.
     pub(super) fn close(&mut self) {
         self.look_at_laws();

@@ -313,7 +313,8 @@ impl World for Simulated {
             self.director.between(&world, &mut inner);
         }
         if inner.calm_since.is_some_and(|since| inner.turns > since + MOST_TURNS) {
-            inner.fail(format!("it does not come to rest within {MOST_TURNS} turns"));
+            let left = inner.record.left();
+            inner.fail(format!("it does not come to rest within {MOST_TURNS} turns: {left}"));
         }
         self.choose(&mut inner);
         self.wait_for_turn(inner, seat);

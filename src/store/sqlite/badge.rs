@@ -126,6 +126,14 @@ fn may_live(process: &Identity, path: &Path) -> Result<bool> {
     })
 }
 
+/// Whether a worker process is written down, and is the last one that had its index. It is not when it was taken for dead
+/// while it could neither be seen nor did anything, and another process took its index, even if that one is dead by now.
+pub(super) fn is_current(conn: &Connection, incarnation: i64) -> Result<bool> {
+    let current = "SELECT EXISTS (SELECT 1 FROM rowmill_worker w WHERE incarnation = ?1 AND NOT EXISTS
+                     (SELECT 1 FROM rowmill_worker later WHERE later.worker = w.worker AND later.incarnation > ?1))";
+    Ok(conn.prepare_cached(current)?.query_row([incarnation], |r| r.get(0))?)
+}
+
 /// Keeps this worker's place in the run folder: takes its locks anew when somebody has deleted or replaced them, and
 /// then says that it holds no partition under an old one. So an idle `hold` is given back then.
 pub(super) fn stay(store: &mut Sqlite, badge: &Badge, hold: Option<Hold>) -> Result<Option<Hold>> {
@@ -143,12 +151,17 @@ pub(super) fn stay(store: &mut Sqlite, badge: &Badge, hold: Option<Hold>) -> Res
     }
     drop(hold);
     if there.is_none() || there != own {
-        let since = "SELECT started_at FROM rowmill_worker WHERE incarnation = ?1";
-        let since = store.conn.query_row(since, [badge.incarnation], |r| r.get(0)).optional()?;
-        // It was taken for dead while it could neither be seen nor did anything, and another process took its index.
         let replaced = || Error::failed(format!("another process is worker {} by now: this one ends", badge.index));
-        let since = since.ok_or_else(replaced)?;
+        if !is_current(&store.conn, badge.incarnation)? {
+            return Err(replaced());
+        }
         let Some(mut file) = lock::try_lock_patiently(&store.run, &worker_lock(badge.index))? else { return Ok(None) };
+        // Nobody else comes to its index from here on.
+        if !is_current(&store.conn, badge.incarnation)? {
+            return Err(replaced());
+        }
+        let since = "SELECT started_at FROM rowmill_worker WHERE incarnation = ?1";
+        let since = store.conn.query_row(since, [badge.incarnation], |r| r.get(0))?;
         let process = Identity::own()?;
         say_who(&mut file, process.pid, since)?;
         pulse::begin(&store.run, badge.index, &process)?;

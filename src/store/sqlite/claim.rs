@@ -3,7 +3,7 @@
 //! From the claim on, the claim itself is the proof, and the partition can go to somebody else. A settlement of a claimed
 //! task first takes the claim away; whoever finds it gone has lost. So a worker that was taken for dead settles nothing.
 
-use super::badge::{Standing, standing};
+use super::badge::{Standing, is_current, standing};
 use super::company::{self, Failure};
 use super::history::Tally;
 use super::settle::{self, Row};
@@ -24,7 +24,8 @@ pub(super) fn claim(
     delivery: Delivery,
 ) -> Result<Claiming> {
     let write = |tx: &Transaction<'_>| {
-        if !settle::is_held(tx, hold)? {
+        // A claim by a process that is taken for dead would be recovered while it runs, or by nobody.
+        if !settle::is_held(tx, hold)? || !is_current(tx, badge.incarnation)? {
             return Ok(Claiming::Lost);
         }
         let claim = Claim { id: right.id, incarnation: badge.incarnation, worker: badge.index, attempts_charged };

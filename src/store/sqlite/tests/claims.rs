@@ -128,6 +128,28 @@ fn a_worker_process_that_is_not_written_down_any_more_claims_nothing_and_ends() 
     assert!(e.to_string().contains("another process is worker 0 by now"), "{e}");
 }
 
+/// The one that was taken for dead is still written down where it had a claim. If it came back to its place, it would stand
+/// for the later one, whose claims nobody would recover; its own would be recovered while it runs them.
+#[test]
+fn a_worker_process_whose_index_another_one_had_after_it_claims_nothing_and_ends_though_it_is_written_down() {
+    let folder = TempDir::new().unwrap();
+    let mut store = open(&folder);
+    let (first, second) = (add(&mut store, "noop", 0), add(&mut store, "noop", 0));
+    let (place, me) = (home(&mut store, second), badge(&mut store, 0));
+    let hold = store.hold(place, &me, 5, &nobody).unwrap().unwrap();
+    let (_, right) = store.fetch(&hold, 1).unwrap().tasks.remove(0);
+    let claim = "INSERT INTO rowmill_claim (id, incarnation, claimed_at, delivery) VALUES (?1, ?2, 5, 'at_least_once')";
+    store.conn.execute(claim, [first, me.incarnation]).unwrap();
+    let later =
+        "INSERT INTO rowmill_worker (worker, boot, pid, pid_start, pid_space, lock_device, lock_inode, started_at)
+                 SELECT worker, boot, pid, pid_start, pid_space, 1, 1, started_at FROM rowmill_worker";
+    store.conn.execute(later, []).unwrap();
+    assert_eq!(store.claim(&hold, &me, &right, 0, 7, Delivery::AtLeastOnce).unwrap(), Claiming::Lost);
+    std::fs::remove_file(store.run.join("worker-0")).unwrap();
+    let e = store.stay(&me, Some(hold)).unwrap_err();
+    assert!(e.to_string().contains("another process is worker 0 by now"), "{e}");
+}
+
 #[test]
 fn while_something_of_a_dead_workers_run_lives_its_task_waits_and_nothing_else() {
     let folder = TempDir::new().unwrap();
