@@ -102,10 +102,13 @@ fn fold_all(store: &mut dyn Store, stop: &Stop) -> Result<()> {
     loop {
         match store.fold(FOLD_ROWS)? {
             Some(0) => {
-                while store.count(COUNT_ROWS)? > 0 {}
+                while stop.level() != Level::BreakOff && store.count(COUNT_ROWS)? > 0 {}
                 return Ok(());
             }
             None if stop.level() != Level::GoOn => return Ok(()),
+            // Beside workers that go on there would be no end of it.
+            Some(_) if stop.level() != Level::GoOn && !store.workers()?.is_empty() => return Ok(()),
+            Some(_) if stop.level() == Level::BreakOff => return Ok(()),
             None => {
                 store.sleep(FOLD_LOOK, stop.descriptor())?;
             }

@@ -137,7 +137,9 @@ impl Bench {
             }
             let (finished, over) = self.runner.desk.take();
             if let Some(one) = finished.into_iter().find(|one| one.task.id == claim.id()) {
-                return self.settle_claimed(store, claim, one).map(|()| Claimed::Settled);
+                let settled = self.settle_claimed(store, claim, one);
+                self.await_over(store, over)?;
+                return settled.map(|()| Claimed::Settled);
             }
             if over {
                 return self.put_back(store, claim).map(|()| Claimed::Settled);
@@ -163,6 +165,17 @@ impl Bench {
                 }
             }
         }
+    }
+
+    /// Waits until the runner has seen that the rest of the batch is called back. A batch that was laid down before that would
+    /// undo it: what others may have by now would run, and the end of this batch would pass for that of the next.
+    fn await_over(&self, store: &mut dyn Store, mut over: bool) -> Result<()> {
+        while !over && self.runner.is_alive() {
+            self.wait(LOOK, false)?;
+            store.beat();
+            over = self.runner.desk.take().1;
+        }
+        Ok(())
     }
 
     /// Breaks off what runs, because this process is about to end for `why`, and waits until it has let go: its grace at

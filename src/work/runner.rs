@@ -118,6 +118,7 @@ async fn serve(desk: &Desk, mut orders: UnboundedReceiver<Vec<Task>>, tools: &To
             let ending = run_one(desk, &task, tools).await;
             world::pass("ran");
             desk.put(Finished { task, ending, started_at_ms, finished_at_ms: tools.clock.now_ms() });
+            world::pass("put");
         }
         desk.end_batch();
     }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use rustix::event::{EventfdFlags, eventfd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// A stop that can be asked for from any thread. Clones share it.
 #[derive(Debug, Clone)]
@@ -14,7 +14,10 @@ pub struct Stop(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    level: AtomicU8,
+    /// How often it was asked for.
+    requests: AtomicU8,
+    /// An order to stop was read.
+    ordered: AtomicBool,
     event: OwnedFd,
 }
 
@@ -33,22 +36,29 @@ impl Stop {
     /// A stop that nobody has asked for yet. Errors: no descriptor left.
     pub fn new() -> Result<Stop> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Stop(Arc::new(Shared { level: AtomicU8::new(0), event })))
+        Ok(Stop(Arc::new(Shared { requests: AtomicU8::new(0), ordered: AtomicBool::new(false), event })))
     }
 
     /// Asks for one level more; the third time and later change nothing.
     pub fn request(&self) {
         let next = |level: u8| Some((level + 1).min(2));
         // The closure never refuses, so there is no other case than the update.
-        let _ = self.0.level.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        let _ = self.0.requests.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        ring(&self.0.event);
+    }
+
+    /// Asks to finish, as an order that stands in the database does. Whoever gives it also sends a signal: together they are
+    /// one request.
+    pub fn order(&self) {
+        self.0.ordered.store(true, Ordering::Release);
         ring(&self.0.event);
     }
 
     /// How far it has been asked for.
     pub fn level(&self) -> Level {
-        match self.0.level.load(Ordering::Acquire) {
-            0 => Level::GoOn,
-            1 => Level::Finish,
+        match self.0.requests.load(Ordering::Acquire) {
+            0 if !self.0.ordered.load(Ordering::Acquire) => Level::GoOn,
+            0 | 1 => Level::Finish,
             _ => Level::BreakOff,
         }
     }
@@ -67,4 +77,27 @@ pub(super) fn ring(event: &OwnedFd) {
 /// Makes an event descriptor silent again.
 pub(super) fn silence(event: &OwnedFd) {
     let _ = rustix::io::read(event, &mut [0u8; 8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_and_the_signal_that_comes_with_it_break_nothing_off() {
+        for signal_first in [true, false] {
+            let stop = Stop::new().unwrap();
+            if signal_first {
+                stop.request();
+            }
+            stop.order();
+            assert_eq!(stop.level(), Level::Finish);
+            if !signal_first {
+                stop.request();
+            }
+            assert_eq!(stop.level(), Level::Finish);
+            stop.request();
+            assert_eq!(stop.level(), Level::BreakOff);
+        }
+    }
 }

@@ -260,7 +260,7 @@ impl Worker<'_> {
             && self.bench.stop.level() == Level::GoOn
         {
             log::info!("{} has ordered to stop", order.by_whom);
-            self.bench.stop.request();
+            self.bench.stop.order();
         }
         if self.options.yields
             && !self.leaves

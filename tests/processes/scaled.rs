@@ -58,6 +58,7 @@ fn a_surplus_worker_that_is_wanted_again_while_it_ends_goes_on() {
     let here = Installation::new("workers = 2\n");
     here.run(&["tick"]).well();
     here.await_workers(2);
+    within(BOUND, "both to be written down", || (here.lines("worker starts") == 2).then_some(()));
     // It can only take its leave behind the gate.
     let gate = std::fs::File::open(here.path("rowmill.db-run/gate")).unwrap();
     gate.lock().unwrap();

@@ -3,7 +3,7 @@
 //! What would be found here: an answer that is taken for another task's, one task that fails for what another did, a worker
 //! that waits for ever or fills its memory, and words that do not say what to mend.
 
-use crate::installation::Installation;
+use crate::installation::{BOUND, Installation, within};
 use crate::{error_of, lines_of, needs, plain, with_tokens};
 
 /// A task of this param between two that go well, one attempt each; answers the error of it.
@@ -108,6 +108,42 @@ fn a_redacted_stream_says_nothing_of_its_own() {
     assert_eq!(here.run(&["drain"]).code, Some(1));
     assert_eq!(error_of(&here, 1), "it failed; its words are not shown, since the job is redacted");
     assert!(!here.log().contains("secret") && here.lines("are not shown, since the job is redacted") >= 1);
+}
+
+#[test]
+fn what_a_redacted_stream_says_in_an_answer_that_cannot_be_understood_is_not_shown_either() {
+    for answer in [r#"{\"id\":$id,\"ok\":\"secret\"}"#, r#"{\"id\":$id,\"ok\":true,\"secret\":1}"#] {
+        let here = plain(1, "redact = true\nmax_attempts = 1", &format!("echo \"{answer}\""));
+        here.insert(1, "s", "1");
+        assert_eq!(here.run(&["drain"]).code, Some(1));
+        assert_eq!(error_of(&here, 1), "it failed; its words are not shown, since the job is redacted");
+        assert!(!here.log().contains("secret"), "{}", here.log());
+    }
+}
+
+#[test]
+fn of_a_long_error_the_beginning_is_kept() {
+    let fails =
+        "printf '{\"id\":%s,\"ok\":false,\"error\":\"' $id; head -c 5000 /dev/zero | tr '\\0' x; printf '\"}\\n'";
+    let here = plain(1, "max_attempts = 1", fails);
+    here.insert(1, "s", "1");
+    assert_eq!(here.run(&["drain"]).code, Some(1));
+    assert_eq!(error_of(&here, 1), format!("{}…", "x".repeat(2_048)));
+    assert!(here.log().len() < 5_000);
+}
+
+/// Its second answer comes when the next task is in hand already.
+#[test]
+fn a_late_second_answer_charges_nobody() {
+    let late = "[ $id = 2 ] && printf '{\"id\":1,\"ok\":true}\\n'; echo $$ >> pids; ok";
+    let here = plain(1, "max_attempts = 1", late);
+    let _worker = here.start(&["work", "--index", "0"]);
+    for n in 1..=2 {
+        here.insert(1, "s", "1");
+        within(BOUND, "the task to be done", || (here.done() == n).then_some(()));
+    }
+    assert_eq!(lines_of(&here, "pids"), (1, 2), "{}", here.log());
+    assert_eq!(here.lines("has answered task 1 twice"), 1, "{}", here.log());
 }
 
 #[test]

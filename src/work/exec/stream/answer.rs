@@ -61,17 +61,20 @@ pub(super) fn read(line: &[u8]) -> Said {
         Ok(wire) => Said::Answer(wire.id, meaning(wire)),
         Err(wrong) => match serde_json::from_slice::<Id>(line) {
             Ok(Id { id }) => Said::Answer(id, misunderstood(&wrong.to_string())),
-            Err(e) if line.starts_with(b"{\"id\"") => {
-                Said::Garbled(format!("an answer of it is not JSON, or its `id` is no number: {e}"))
-            }
+            // Where the JSON is right, the error would quote it.
+            Err(e) if line.starts_with(b"{\"id\"") => Said::Garbled(match e.is_data() {
+                true => "an answer of it has no `id` that is a number".to_string(),
+                false => format!("an answer of it is not JSON: {e}"),
+            }),
             Err(_) => Said::Output,
         },
     }
 }
 
+/// Why it cannot be understood may quote it: so these are its words as well.
 fn misunderstood(why: &str) -> Answer {
     let words = format!("its answer cannot be understood: {why}; docs/stream.md says what it may be");
-    Answer::Plain(Ending::Failed(Cause::Error(words)))
+    Answer::Failed { reject: false, error: Some(words) }
 }
 
 fn meaning(wire: Wire<'_>) -> Answer {
@@ -165,7 +168,7 @@ mod tests {
             (r#"{"id":7,"ok":false,"snooze_ms":1,"reject":true}"#, "it has `snooze_ms`, and"),
             (r#"{"id":7,"ok":false,"snooze_ms":-1}"#, "invalid value: integer `-1`"),
         ] {
-            let Said::Answer(7, Answer::Plain(Ending::Failed(Cause::Error(said)))) = read(line.as_bytes()) else {
+            let Said::Answer(7, Answer::Failed { reject: false, error: Some(said) }) = read(line.as_bytes()) else {
                 panic!("{line}: {:?}", read(line.as_bytes()))
             };
             assert!(said.contains(words), "{line}: {said}");
@@ -192,7 +195,7 @@ mod tests {
             assert!(matches!(read(line.as_bytes()), Said::Garbled(_)), "{line}");
         }
         let not_text = read(b"{\"id\":7,\"ok\":true,\"result\":\"\xff\"}");
-        assert!(matches!(not_text, Said::Answer(7, Answer::Plain(Ending::Failed(_)))), "{not_text:?}");
+        assert!(matches!(not_text, Said::Answer(7, Answer::Failed { reject: false, .. })), "{not_text:?}");
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use crate::work::exec::start::{Occasion, Started, start};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, ioctl_fionread, read, write};
 use rustix::param::page_size;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
@@ -39,8 +40,9 @@ pub(super) struct Child {
     /// Lines that it was given, and of these, those that it has read for sure.
     given: u64,
     read: u64,
-    /// Tasks that it has answered.
+    /// Tasks that it has answered; those that it has answered last.
     pub(super) served: u64,
+    pub(super) answered: VecDeque<i64>,
     since: Watch,
     /// It has more memory than it may.
     heavy: bool,
@@ -87,6 +89,7 @@ impl Child {
             given: 0,
             read: 0,
             served: 0,
+            answered: VecDeque::new(),
             since: Watch::start(),
             heavy: false,
             kills_before,

@@ -9,6 +9,7 @@ use crate::clock::Watch;
 use crate::task::{Cause, Ending, Outcome};
 use crate::work::desk::Finished;
 use crate::work::exec::attend::Course;
+use crate::work::exec::lines::TAIL;
 use rustix::io::{Errno, read};
 use std::os::fd::OwnedFd;
 
@@ -106,17 +107,17 @@ impl Stint<'_> {
         self.child.served += 1;
         let ending = self.meaning(answer, tail);
         let (task, started_at_ms) = (first.task, first.started_at_ms);
-        if self.answered.len() == REMEMBERED {
-            self.answered.pop_front();
+        if self.child.answered.len() == REMEMBERED {
+            self.child.answered.pop_front();
         }
-        self.answered.push_back(id);
+        self.child.answered.push_back(id);
         self.finished.push(Finished { task, ending, started_at_ms, finished_at_ms: 0 });
         self.about.set(self.hand.front().map(|next| next.task.id));
     }
 
     /// Takes note of an answer that is not about the `first` in hand.
     fn reject(&mut self, id: i64, first: Option<i64>) {
-        if self.answered.contains(&id) {
+        if self.child.answered.contains(&id) {
             log::warn!("the stream of the job `{}` has answered task {id} twice", self.duty.job);
             return;
         }
@@ -137,7 +138,7 @@ impl Stint<'_> {
             Some(_) if self.duty.command.redact => {
                 "it failed; its words are not shown, since the job is redacted".into()
             }
-            Some(words) => words,
+            Some(words) => shortened(words),
             None => "it failed, and has not said why".into(),
         };
         match reject {
@@ -163,6 +164,16 @@ impl Stint<'_> {
         }
         self.duty.desk.put_all(finished, self.hand.front().map(|next| (&next.task, now_ms)));
     }
+}
+
+/// The beginning of what it says, as long as what is kept of a program's last words.
+fn shortened(mut words: String) -> String {
+    if words.len() > TAIL {
+        let end = (0..=TAIL).rev().find(|end| words.is_char_boundary(*end)).unwrap_or(0);
+        words.truncate(end);
+        words.push('…');
+    }
+    words
 }
 
 /// Reads from a pipe until it is empty or `most` bytes have come, and closes it at its end. How many have come.

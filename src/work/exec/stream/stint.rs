@@ -65,8 +65,7 @@ pub(super) struct Stint<'a> {
     pub(super) called_back: bool,
     /// Its last words were answers.
     pub(super) busy: bool,
-    /// The tasks that were answered last, and those that are answered and not yet put on the desk.
-    pub(super) answered: VecDeque<i64>,
+    /// Those that are answered and not yet put on the desk.
     pub(super) finished: Vec<Finished>,
     /// Which task the output is about.
     pub(super) about: Rc<Cell<Option<i64>>>,
@@ -90,7 +89,6 @@ impl<'a> Stint<'a> {
             mute: None,
             called_back: false,
             busy: false,
-            answered: VecDeque::new(),
             finished: Vec::new(),
             about,
             chunk: vec![0; hearing::CHUNK],
