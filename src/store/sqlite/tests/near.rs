@@ -13,13 +13,13 @@ fn is_near(store: &mut Sqlite) -> bool {
 fn an_application_that_inserts_is_seen_and_our_own_doors_are_not_taken_for_one() {
     let folder = TempDir::new().unwrap();
     let (mut store, mut other) = (open(&folder), open(&folder));
+    let application = rusqlite::Connection::open(folder.path().join("q.db")).unwrap();
     for _ in 0..3 {
         add(&mut store, "noop", 0);
         store.enqueue_many(&[NewTask::of("noop", "1")]).unwrap();
         other.write(|_| Ok(())).unwrap();
     }
     assert!(!is_near(&mut store), "nobody else is there");
-    let application = rusqlite::Connection::open(folder.path().join("q.db")).unwrap();
     application.execute("INSERT INTO queue (job) VALUES ('noop')", []).unwrap();
     other.write(|_| Ok(())).unwrap();
     assert!(is_near(&mut store));
