@@ -5,7 +5,6 @@
 //! that take it for a mistake of the configuration. Limits on processes do not bind root: see `bounded`.
 
 use super::bounded::{Bounded, limited};
-use super::process::descriptors;
 use crate::installation::{BOUND, Installation, Running, alive, pause, to_its_end, within};
 use crate::needs;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -20,14 +19,22 @@ fn limit_files(pid: i32, files: Option<u64>) -> Rlimit {
     before
 }
 
+/// Waits until the only worker has nothing to do and is the lookout.
+fn await_sleep(here: &Installation, worker: i32) {
+    within(BOUND, "it to sleep", || (here.read("rowmill.db-run/lookout").trim() == worker.to_string()).then_some(()));
+}
+
 #[test]
 fn scripts_that_find_no_descriptor_are_put_off_uncharged() {
     let here = Installation::new("workers = 1\n");
     here.script("mark", "echo $ROWMILL_TASK_ID >> runs\n");
     let worker = here.start(&["work", "--index", "0"]);
     here.insert(1, "noop", "");
-    within(BOUND, "a first row to be done", || (here.done() == 1).then_some(()));
-    limit_files(worker.pid(), Some(descriptors(worker.pid()) as u64 + 2));
+    await_sleep(&here, worker.pid());
+    // Enough to hold its partition, and not for a script's pipes.
+    let open = std::fs::read_dir(format!("/proc/{}/fd", worker.pid())).unwrap();
+    let open: BTreeSet<u64> = open.map(|one| one.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+    limit_files(worker.pid(), (0..).filter(|number| !open.contains(number)).nth(2));
     here.insert(20, "mark", "");
     within(BOUND, "scripts to be put off", || {
         (here.count("status = 'delayed' AND error IS NOT NULL") > 0).then_some(())
@@ -61,6 +68,21 @@ fn a_worker_without_a_descriptor_to_spare_says_so_once_and_goes_on_afterwards() 
     assert_eq!(said.len(), said.iter().collect::<BTreeSet<_>>().len(), "each cause once: {log}");
     limit_files(worker.pid(), Some(1_024));
     within(BOUND, "all rows to be done", || (here.count("status <> 'done'") == 0).then_some(()));
+    assert_eq!((here.count("attempt <> 1"), here.workers()[&0]), (0, worker.pid()));
+    here.keeps_the_laws();
+}
+
+#[test]
+fn a_worker_that_sleeps_without_a_descriptor_to_spare_wakes_for_the_next_row() {
+    let here = Installation::new("workers = 3\n");
+    let worker = here.start(&["work", "--index", "0"]);
+    await_sleep(&here, worker.pid());
+    limit_files(worker.pid(), Some(6));
+    // The lookout looks once a second who the others are.
+    pause(Duration::from_secs(3));
+    limit_files(worker.pid(), Some(1_024));
+    here.insert(3, "noop", "");
+    within(BOUND, "all rows to be done", || (here.done() == 3).then_some(()));
     assert_eq!((here.count("attempt <> 1"), here.workers()[&0]), (0, worker.pid()));
     here.keeps_the_laws();
 }

@@ -12,8 +12,7 @@ use crate::error::Result;
 use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -41,7 +40,7 @@ impl Gate {
     pub(super) fn open(run: &Path) -> Result<Gate> {
         let path = run.join("gate");
         let file = open_lock(&path)?;
-        let shared = map(&file)?;
+        let shared = Mapped::apart_from(&file)?;
         Ok(Gate { path, file, shared })
     }
 
@@ -53,7 +52,7 @@ impl Gate {
                 Ok(()) if is_at(&self.file, &self.path) => break,
                 Ok(()) => {
                     self.file = open_lock(&self.path)?;
-                    self.shared = map(&self.file)?;
+                    self.shared = Mapped::apart_from(&self.file)?;
                 }
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(wrong(&self.path, e)),
@@ -68,12 +67,6 @@ impl Gate {
         }
         Ok(Turn { gate: self, began_us: pulse::now_us() })
     }
-}
-
-/// Maps the gate's file by an opening of its own, so that no mapping keeps a turn.
-fn map(file: &OwnedFd) -> Result<Mapped> {
-    let again = format!("/proc/self/fd/{}", file.as_raw_fd());
-    Mapped::new(&File::options().read(true).write(true).open(again)?)
 }
 
 impl Turn<'_> {

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
+use std::sync::OnceLock;
 
 /// A process, of this boot of this machine or of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl Identity {
         let unknown = "/proc does not tell when this process started";
         let stat = std::fs::read_to_string("/proc/self/stat").map_err(|e| Error::from(e).during(unknown))?;
         let pid_start = start_by(&stat).ok_or_else(|| Error::failed(unknown))?;
-        Ok(Identity { boot: this_boot()?, pid, pid_start, pid_space: pid_space() })
+        Ok(Identity { boot: this_boot()?.to_string(), pid, pid_start, pid_space: pid_space() })
     }
 
     /// What became of a process of this boot.
@@ -74,11 +75,15 @@ pub(super) fn pid_space() -> i64 {
     std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino().cast_signed())
 }
 
-/// The id of this boot.
-pub(super) fn this_boot() -> Result<String> {
+/// The id of this boot. It is read once: no process outlives a boot.
+pub(super) fn this_boot() -> Result<&'static str> {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    if let Some(boot) = BOOT.get() {
+        return Ok(boot);
+    }
     let path = "/proc/sys/kernel/random/boot_id";
-    let text = std::fs::read_to_string(path).map_err(|e| Error::failed(format!("{path}: {e}")))?;
-    Ok(text.trim().to_string())
+    let text = std::fs::read_to_string(path).map_err(|e| Error::from(e).during(path))?;
+    Ok(BOOT.get_or_init(|| text.trim().to_string()))
 }
 
 /// The first half of the id of this boot, as a number.

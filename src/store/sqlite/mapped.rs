@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicI64;
@@ -43,6 +44,14 @@ impl Mapped {
         };
         let words = NonNull::new(address.cast::<[AtomicI64; WORDS]>());
         Ok(Mapped(words.ok_or_else(|| Error::failed("a file of the run folder could not be mapped"))?))
+    }
+
+    /// Maps a lock file by an opening of its own: a mapping keeps the open file that it was made of, and with it that file's
+    /// lock. Errors: as with [`Mapped::new`], and when no descriptor is to be had.
+    pub(super) fn apart_from(lock: &impl AsRawFd) -> Result<Mapped> {
+        let again = format!("/proc/self/fd/{}", lock.as_raw_fd());
+        let file = File::options().read(true).write(true).open(again);
+        Mapped::new(&file.map_err(|e| Error::from(e).during("a lock file cannot be opened a second time"))?)
     }
 
     /// The words.

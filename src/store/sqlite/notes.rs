@@ -8,7 +8,6 @@ use super::mapped::Mapped;
 use crate::error::Result;
 use crate::store::{IN_HAND, Note};
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The first of the words of tasks in hand but for one, which has a word of its own.
@@ -19,11 +18,9 @@ const OTHERS: usize = 8;
 pub(super) struct Notes(Mapped);
 
 impl Notes {
-    /// Maps a partition's lock file. A mapping keeps the open file that it was made of, and with it that file's lock; so
-    /// it is made of an opening of its own, and the hold ends when its lock is dropped, whoever keeps the note.
+    /// Maps a partition's lock file. The hold ends when its lock is dropped, whoever keeps the note.
     pub(super) fn map(lock: &File) -> Result<Notes> {
-        let again = format!("/proc/self/fd/{}", lock.as_raw_fd());
-        Ok(Notes(Mapped::new(&File::options().read(true).write(true).open(again)?)?))
+        Ok(Notes(Mapped::apart_from(lock)?))
     }
 
     fn epoch(&self) -> &AtomicI64 {
