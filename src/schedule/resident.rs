@@ -73,6 +73,8 @@ impl Watchkeeping {
         self.kill_frozen(store, wanted, duty.stall)?;
         self.stopped = store.stopped()?.is_some();
         if self.stopped {
+            // All end, and whoever starts them again replaces all.
+            self.rolling = Rolling::default();
             return Ok(());
         }
         let most = store.curb()?.map_or(wanted, |curb| curb.workers.min(wanted));

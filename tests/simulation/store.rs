@@ -1,4 +1,4 @@
-//! The real store, with a seam before and after each verb, and the world in the place of sleep, bells and file times.
+//! The real store, with a seam before and, in the storm, after each verb, and the world in the place of sleep, bells and file times.
 
 use super::arena::Lent;
 use super::record::Fetched;
@@ -24,15 +24,22 @@ impl SeamStore {
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
         act(&mut self.world.inner())
     }
+
+    /// The seam after a verb. In the calm nothing strikes any more: the seam before the next one will do.
+    fn passed(&self, verb: &'static str) {
+        if self.with(|inner| inner.calm_since.is_none()) {
+            world::pass(verb);
+        }
+    }
 }
 
-/// Verbs that are passed on, with a seam on either side.
+/// Verbs that are passed on, with their seams.
 macro_rules! passed_on {
     ($(fn $verb:ident(&mut self $(, $name:ident: $kind:ty)*) -> $answer:ty;)*) => {
         $(fn $verb(&mut self $(, $name: $kind)*) -> $answer {
             world::pass(stringify!($verb));
             let answer = self.real.$verb($($name),*);
-            world::pass(stringify!($verb));
+            self.passed(stringify!($verb));
             answer
         })*
     };
@@ -74,7 +81,7 @@ impl Store for SeamStore {
         let fetched: Fetched = batch.tasks.iter().map(|(task, _)| (task.priority, task.id)).collect();
         let process = self.process;
         self.with(|inner| inner.record.fetched(process, hold.partition(), &fetched));
-        world::pass("fetch");
+        self.passed("fetch");
         Ok(batch)
     }
 
@@ -82,7 +89,7 @@ impl Store for SeamStore {
         world::pass("fold");
         let folded = self.real.fold(limit);
         self.with(|inner| inner.record.folded_us = inner.now_us);
-        world::pass("fold");
+        self.passed("fold");
         folded
     }
 
@@ -224,7 +231,7 @@ impl Govern for SeamStore {
             };
             there.into_iter().map(hand).collect()
         });
-        world::pass("crew");
+        self.passed("crew");
         Ok(crew)
     }
 }

@@ -9,6 +9,7 @@ impl Inner {
     pub(super) fn add_seat(&mut self, process: usize, name: &'static str) -> usize {
         let bell = Arc::new(Condvar::new());
         self.seats.push(Seat { process, name, state: State::Ready, roused: false, bell });
+        self.taken.push(self.seats.len() - 1);
         self.seats.len() - 1
     }
 
@@ -22,20 +23,26 @@ impl Inner {
 
     /// The living processes of a kind.
     pub(super) fn living(&self, is: impl Fn(Kind) -> bool) -> Vec<usize> {
-        (0..self.processes.len()).filter(|p| self.processes[*p].alive && is(self.processes[*p].kind)).collect()
+        self.alive.iter().copied().filter(|process| is(self.processes[*process].kind)).collect()
     }
 
     /// Those that are frozen and taken for dead.
     pub(super) fn asleep(&self) -> Vec<usize> {
-        let is = |one: &Process| one.alive && one.banished && one.frozen_until > self.now_us;
-        (0..self.processes.len()).filter(|p| is(&self.processes[*p])).collect()
+        let is = |one: &Process| one.banished && one.frozen_until > self.now_us;
+        self.alive.iter().copied().filter(|process| is(&self.processes[*process])).collect()
     }
 
     /// Ends a process as kill -9 does. Its threads unwind before anybody else goes on.
     pub(super) fn kill(&mut self, process: usize) {
+        self.processes[process].killed = true;
+        self.end_process(process);
+    }
+
+    /// A process is alive no more. Whatever threads it has left end.
+    pub(super) fn end_process(&mut self, process: usize) {
         self.processes[process].doomed = true;
         self.processes[process].alive = false;
-        self.processes[process].killed = true;
+        self.alive.retain(|other| *other != process);
         self.has_ended(process);
         self.record.died(process);
     }
@@ -48,7 +55,7 @@ impl Inner {
     }
 
     /// Whoever watches this process sees that it has ended.
-    pub(super) fn has_ended(&mut self, process: usize) {
+    fn has_ended(&mut self, process: usize) {
         if let Some(over) = &self.processes[process].over {
             rustix::io::write(over, &1u64.to_ne_bytes()).unwrap();
             let residents = self.living(|kind| kind == Kind::Resident);
@@ -83,7 +90,11 @@ impl Inner {
 
     /// Ends the waiting of every thread of this name, in all processes or in one.
     pub(super) fn rouse(&mut self, name: &'static str, wanted: impl Fn(usize) -> bool) {
-        for seat in self.seats.iter_mut().filter(|seat| seat.name == name && wanted(seat.process)) {
+        for seat in &self.taken {
+            let seat = &mut self.seats[*seat];
+            if seat.name != name || !wanted(seat.process) {
+                continue;
+            }
             match seat.state {
                 State::Later(_) | State::Resting => seat.state = State::Ready,
                 // It does not wait yet: its next waiting is over at once.

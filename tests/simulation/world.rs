@@ -34,7 +34,7 @@ pub(super) fn process_of(number: i64) -> usize {
 }
 
 /// A run that takes more turns than this after the misfortunes have ended does not come to rest.
-const MOST_TURNS: u64 = 60_000;
+const MOST_TURNS: u64 = 35_000;
 
 /// While nobody can go on, time passes in steps of this.
 const STRIDE_US: u64 = 50_000;
@@ -96,6 +96,10 @@ pub(super) struct Inner {
     pub(super) chance: Chance,
     pub(super) processes: Vec<Process>,
     pub(super) seats: Vec<Seat>,
+    /// Those that are not gone, in their order: of all the others there are many more.
+    pub(super) taken: Vec<usize>,
+    /// The processes that are alive, in their order.
+    pub(super) alive: Vec<usize>,
     /// Who has the turn; `None` when the run is over.
     current: Option<usize>,
     /// Microseconds since the run began.
@@ -138,6 +142,8 @@ impl Simulated {
             chance: Chance::new(seed),
             processes: Vec::new(),
             seats: Vec::new(),
+            taken: Vec::new(),
+            alive: Vec::new(),
             current: None,
             now_us: 0,
             turns: 0,
@@ -171,7 +177,7 @@ impl Simulated {
         let mut inner = self.inner();
         self.director.between(self, &mut inner);
         self.choose(&mut inner);
-        while inner.seats.iter().any(|seat| seat.state != State::Gone) {
+        while !inner.taken.is_empty() {
             inner = self.over.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         inner.end.take().unwrap_or_else(|| Err("every process has ended, and the run is not over".into()))
@@ -190,7 +196,9 @@ impl Simulated {
             killed: false,
             over: None,
         });
-        let seat = inner.add_seat(inner.processes.len() - 1, "engine");
+        let process = inner.processes.len() - 1;
+        inner.alive.push(process);
+        let seat = inner.add_seat(process, "engine");
         let place = crate::clock::world::Seat(Some((Arc::clone(self) as Arc<dyn World>, seat)));
         let world = Arc::clone(self);
         let body = move || {
@@ -208,14 +216,15 @@ impl Simulated {
 
     /// Hands the turn to somebody: the dying first, then whoever can go on; time passes until somebody can.
     fn choose(&self, inner: &mut Inner) {
-        let dying = inner.seats.iter().position(|s| s.state != State::Gone && inner.processes[s.process].doomed);
+        let is_dying = |seat: &&usize| inner.processes[inner.seats[**seat].process].doomed;
+        let dying = inner.taken.iter().find(is_dying).copied();
         let living = || if inner.end.is_none() { self.choose_living(inner) } else { None };
         let chosen = dying.or_else(living).or_else(|| {
             // The run is over.
             for process in &mut inner.processes {
                 process.doomed = true;
             }
-            inner.seats.iter().position(|seat| seat.state != State::Gone)
+            inner.taken.first().copied()
         });
         inner.current = chosen;
         match chosen {
@@ -234,7 +243,7 @@ impl Simulated {
         loop {
             let now = inner.now_us;
             let can = |seat: &Seat| inner.processes[seat.process].frozen_until <= now && seat.state.is_due(now);
-            let able: Vec<usize> = (0..inner.seats.len()).filter(|i| can(&inner.seats[*i])).collect();
+            let able: Vec<usize> = inner.taken.iter().copied().filter(|seat| can(&inner.seats[*seat])).collect();
             // Some runs change turns at every seam, others seldom.
             if let Some(last) = inner.current.filter(|last| able.contains(last))
                 && inner.chance.below(8) < self.patience
@@ -246,7 +255,7 @@ impl Simulated {
                 return Some(able[at]);
             }
             let due = |seat: &Seat| seat.state.due().map(|at| at.max(inner.processes[seat.process].frozen_until));
-            let next = inner.seats.iter().filter_map(due).min().unwrap_or(u64::MAX);
+            let next = inner.taken.iter().filter_map(|seat| due(&inner.seats[*seat])).min().unwrap_or(u64::MAX);
             // Nobody can go on before that. Cron may come first.
             self.advance(inner, (next - now).min(STRIDE_US));
             if let Some(world) = self.own.upgrade() {
@@ -356,13 +365,11 @@ impl World for Simulated {
     fn leave(&self, seat: usize) {
         let mut inner = self.inner();
         inner.seats[seat].state = State::Gone;
+        inner.taken.retain(|other| *other != seat);
         let process = inner.seats[seat].process;
         if inner.seats[seat].name == "engine" {
             // Its other threads end with it.
-            inner.processes[process].doomed = true;
-            inner.processes[process].alive = false;
-            inner.has_ended(process);
-            inner.record.died(process);
+            inner.end_process(process);
         }
         self.choose(&mut inner);
     }

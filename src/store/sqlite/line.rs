@@ -6,13 +6,13 @@ use super::{Sqlite, guard, open};
 use crate::error::Result;
 use crate::store::Durability;
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 use std::path::PathBuf;
 
 /// An open connection with its guard, and nothing that a process holds.
 #[derive(Debug)]
 pub(crate) struct Line {
     conn: Connection,
+    bare: Option<Connection>,
     guard: guard::Guard,
     file: PathBuf,
     durability: Durability,
@@ -21,21 +21,21 @@ pub(crate) struct Line {
 impl Line {
     /// Gives up all that a process holds besides, as its death does. `None` when a transaction is left open.
     pub(crate) fn of(store: Sqlite) -> Option<Line> {
-        let Sqlite { mut conn, guard, file, durability, .. } = store;
-        if !conn.is_autocommit() {
+        let Sqlite { mut conn, bare, guard, file, durability, .. } = store;
+        if !conn.is_autocommit() || bare.as_ref().is_some_and(|bare| !bare.is_autocommit()) {
             return None;
         }
         // Who died in the midst of a verb may have left it otherwise.
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true).ok()?;
         guard::Guard::unwatch(&mut conn).ok()?;
         open::set_durability(&conn, durability).ok()?;
         conn.set_prepared_statement_cache_capacity(512);
-        Some(Line { conn, guard, file, durability })
+        Some(Line { conn, bare, guard, file, durability })
     }
 
     /// The store of another process.
     pub(crate) fn begin(self) -> Result<Sqlite> {
         let mut store = open::begin(self.conn, self.guard, self.file, self.durability)?;
+        store.bare = self.bare;
         store.presence = Presence::of(&store.file);
         Ok(store)
     }

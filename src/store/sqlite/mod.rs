@@ -3,8 +3,9 @@
 //! Beside the database's real path lies its run folder (`<database>-run`) with the locks: one per partition and worker,
 //! the write gate, the scheduler's, the lookout's, that of whoever folds; and with the bodies and pulses of workers, and
 //! the sockets that they are rung by. Our writers take turns through the gate, so that SQLite's
-//! own lock is contended by applications only. A connection is opened once per process and never used after a fork.
-//! The connection keeps triggers on: what applications rely on holds for the engine's own writes too.
+//! own lock is contended by applications only. Connections are opened once per process and never used after a fork.
+//! Triggers are on: what applications rely on holds for the engine's own writes too. Where many rows are written by one
+//! transaction that keeps what they keep, a second connection without them is used.
 
 mod application;
 mod badge;
@@ -79,6 +80,9 @@ const SCHEDULER: &str = "scheduler";
 #[derive(Debug)]
 pub struct Sqlite {
     conn: Connection,
+    /// Another one, whose triggers are off, once it was needed. To switch them off and on again would have every statement of
+    /// the connection prepared anew.
+    bare: Option<Connection>,
     /// The database's real path.
     file: PathBuf,
     /// The folder with the locks.

@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, durability: Durability, create: Create) -> Resul
     let during = |e: Error| e.during(file.display());
     place::refuse(&file)?;
     let log_is_left = std::fs::metadata(write::Wal::beside(&file).path()).is_ok_and(|log| log.len() > 0);
-    let mut conn = connect(&file).map_err(during)?;
+    let mut conn = connect(&file, OpenFlags::SQLITE_OPEN_CREATE).map_err(during)?;
     // The last one who closes a database moves what its log holds into it; in a foreign one that is not for us to do.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log_is_left)?;
     // A file that is no database, of a newer version, or somebody else's says so here, before anything of it is changed.
@@ -77,7 +77,8 @@ pub(super) fn begin(conn: Connection, guard: guard::Guard, file: PathBuf, durabi
     let (gate, wal, bell) = (gate::Gate::open(&run)?, write::Wal::beside(&file), bell::Bell::default());
     let (moved, stubborn) = (BTreeMap::new(), super::body::Stubborn::default());
     let presence = Presence::default();
-    Ok(Sqlite { conn, wal, presence, bell, file, run, gate, guard, durability, moved, stubborn })
+    let bare = None;
+    Ok(Sqlite { conn, bare, wal, presence, bell, file, run, gate, guard, durability, moved, stubborn })
 }
 
 /// What cannot be worked with, given the version of our tables in it.
@@ -168,8 +169,8 @@ fn make_private(file: &Path) -> Result<()> {
     }
 }
 
-fn connect(file: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+fn connect(file: &Path, or_make: OpenFlags) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | or_make;
     let mut conn = Connection::open_with_flags(file, flags)?;
     conn.busy_handler(Some(pulse::busy))?;
     conn.set_prepared_statement_cache_capacity(64);
@@ -193,12 +194,26 @@ fn prepare(store: &mut Sqlite, durability: Durability, create: Create, version: 
         }
         migrate(&mut store.conn, create)?;
     }
-    set_durability(&store.conn, durability)?;
-    store.conn.execute_batch(
+    set_up(&store.conn, durability)
+}
+
+/// The settings of a connection that writes.
+fn set_up(conn: &Connection, durability: Durability) -> Result<()> {
+    set_durability(conn, durability)?;
+    conn.execute_batch(
         "PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;
          PRAGMA trusted_schema = OFF;",
     )?;
     Ok(())
+}
+
+/// Another connection to a database that is open, with its triggers off.
+pub(super) fn without_triggers(file: &Path, durability: Durability) -> Result<Connection> {
+    let conn = connect(file, OpenFlags::empty())?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    set_up(&conn, durability)?;
+    Ok(conn)
 }
 
 pub(super) fn set_durability(conn: &Connection, durability: Durability) -> Result<()> {

@@ -10,7 +10,6 @@ use super::{Sqlite, open, pulse, relog};
 use crate::clock::{Watch, world};
 use crate::error::Result;
 use crate::store::Durability;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -110,11 +109,26 @@ impl Sqlite {
 
     /// Runs `body` in one write transaction: all of it is committed, or, when it answers an error, none.
     pub(super) fn write<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.write_by(Triggers::On, body)
+    }
+
+    /// The same without triggers, for a body that keeps what they keep. Never where foreign SQL runs: it would go unguarded.
+    pub(super) fn write_without_triggers<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.write_by(Triggers::Off, body)
+    }
+
+    fn write_by<T>(&mut self, triggers: Triggers, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;
+        let conn = match (triggers, &mut self.bare) {
+            (Triggers::On, _) => &mut self.conn,
+            (Triggers::Off, Some(bare)) => bare,
+            (Triggers::Off, none) => none.insert(open::without_triggers(&self.file, self.durability)?),
+        };
+        // After it was opened: what lies at its path now is what it has open.
         self.presence.check()?;
         // Waiting for a lock elsewhere means nothing: processes of ours that begin find each other's recovery in their way.
         let _ = pulse::found_locked();
-        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if pulse::found_locked() {
             turn.room().meet(pulse::now_us());
         }
@@ -132,17 +146,15 @@ impl Sqlite {
         // It is written, whatever becomes of this process.
         let _ = world::mortal("after a commit");
         turn.room().keep(left);
-        self.wal.keep_short(&mut self.conn, &turn);
+        self.wal.keep_short(conn, &turn);
         drop(turn);
         Ok(value)
     }
+}
 
-    /// The same with this connection's triggers off, for a body that keeps what they keep. Never where foreign SQL runs:
-    /// it would go unguarded.
-    pub(super) fn write_without_triggers<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
-        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-        let written = self.write(body);
-        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true)?;
-        written
-    }
+/// Whether the row contract's triggers see a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Triggers {
+    On,
+    Off,
 }
