@@ -1,7 +1,8 @@
 //! What happens besides work: processes are started, killed and frozen, the clock jumps, people and applications come.
 //!
 //! A run has a storm and then a calm. In the storm misfortunes strike as the seed says. In the calm nothing strikes any
-//! more, ticks come as cron would call them, and everything that was asked for has to come to its end.
+//! more, ticks come as cron would call them, and everything that was asked for has to come to its end. After a stormy storm
+//! that is made short: most of what can go wrong goes wrong while something strikes.
 
 use super::application;
 use super::arena::{Arena, Lent, Lines};
@@ -72,6 +73,7 @@ impl Director for Weather {
         self.wake_at_the_worst_moment(inner);
         if inner.calm_since.is_none() && inner.turns >= STORM_TURNS {
             inner.calm_since = Some(inner.turns);
+            inner.hurries = self.stormy;
             inner.thaw_all();
             // Whatever the clock did, every time that was asked for comes.
             world.clock.set(BEGIN_MS + 30 * 24 * 3_600_000);

@@ -4,8 +4,8 @@
 //! deterministic world (see `world`): their turns, the time, deaths, frozen processes, jumping clocks, failed commits,
 //! changes of N and whatever applications do to rows follow from a seed. Meanwhile the laws of the data hold; in the end
 //! everything that was acknowledged is in one final state, was never run twice at once, and was charged to nobody else
-//! (`record`). Of every sixteen seeds four have the laws examined after each commit, the others after each eighth: that is
-//! most of what a run costs.
+//! (`record`). Of every sixteen seeds four have the laws examined after each commit, the others after each eighth: even so that
+//! is a third of what a run costs.
 //!
 //! It is compiled into the library's unit tests, because its seams are seen by nobody else.
 //!

@@ -110,3 +110,17 @@ impl Inner {
         }
     }
 }
+
+impl State {
+    pub(super) fn due(self) -> Option<u64> {
+        match self {
+            State::Ready => Some(0),
+            State::Later(at) => Some(at),
+            State::Resting | State::Gone => None,
+        }
+    }
+
+    pub(super) fn is_due(self, now: u64) -> bool {
+        self.due().is_some_and(|at| at <= now)
+    }
+}

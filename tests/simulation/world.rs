@@ -106,6 +106,8 @@ pub(super) struct Inner {
     pub(super) now_us: u64,
     pub(super) turns: u64,
     pub(super) calm_since: Option<u64>,
+    /// Jobs take no time any more, and are done at their next run: what is left is to come to its end soon.
+    pub(super) hurries: bool,
     pub(super) record: Record,
     /// The end of the run, in words when it is a bad one.
     pub(super) end: Option<std::result::Result<(), String>>,
@@ -148,6 +150,7 @@ impl Simulated {
             now_us: 0,
             turns: 0,
             calm_since: None,
+            hurries: false,
             record,
             end: None,
         };
@@ -284,20 +287,6 @@ impl Simulated {
         if doomed && !std::thread::panicking() {
             resume_unwind(Box::new(Killed));
         }
-    }
-}
-
-impl State {
-    fn due(self) -> Option<u64> {
-        match self {
-            State::Ready => Some(0),
-            State::Later(at) => Some(at),
-            State::Resting | State::Gone => None,
-        }
-    }
-
-    fn is_due(self, now: u64) -> bool {
-        self.due().is_some_and(|at| at <= now)
     }
 }
 

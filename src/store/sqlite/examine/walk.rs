@@ -208,8 +208,9 @@ pub(super) type Bounds = Vec<(String, Value)>;
 
 /// Binds those parameters that a statement has.
 pub(super) fn bind<'a>(statement: &'a mut Statement<'_>, bounds: &Bounds) -> Result<Rows<'a>> {
-    for (name, value) in bounds {
-        if let Some(index) = statement.parameter_index(name)? {
+    for index in 1..=statement.parameter_count() {
+        let name = statement.parameter_name(index);
+        if let Some((_, value)) = bounds.iter().find(|(known, _)| Some(known.as_str()) == name) {
             statement.raw_bind_parameter(index, value)?;
         }
     }
