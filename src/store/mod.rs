@@ -92,6 +92,10 @@ pub trait Store: Look + Operate + Govern + Timetable + Send {
     /// Safe to repeat: it is not to be had twice, because the badge is consumed.
     fn retire(&mut self, badge: Badge) -> Result<()>;
 
+    /// Keeps a worker's place, and the partition that it still holds, until this process has ended: a job runs that does not
+    /// let go, and nobody else is to run its task beside it.
+    fn outlast(&mut self, badge: Badge, hold: Option<Hold>);
+
     /// Whether the database is where it was opened. An error of kind `Failed` says that it was deleted, moved or replaced:
     /// whoever works on it has to end, since nobody else sees what is written. Each write looks by itself. A server's
     /// database cannot go away like that.

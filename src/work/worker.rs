@@ -108,7 +108,7 @@ fn serve(
     log::info!("worker starts pid={}", std::process::id());
     if let Some(summary) = worker.run()? {
         // The job still runs. Until the process has ended, whoever looks is to find this worker alive.
-        std::mem::forget(worker.badge);
+        worker.store.outlast(worker.badge, worker.held);
         return Ok((summary, false));
     }
     let (settled, died, was_surplus) = (worker.settled, worker.bench.died, worker.homes.is_surplus());

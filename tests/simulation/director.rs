@@ -233,7 +233,7 @@ impl Weather {
 /// What a process of the run works with; `None` when the database cannot be opened just now.
 fn open(world: &Arc<Simulated>, process: usize, database: &Path) -> Option<SeamStore> {
     let real = Lent::open(&world.weather()?.lines, database)?;
-    Some(SeamStore { real, world: Arc::clone(world), process, seen: 0 })
+    Some(SeamStore { real, world: Arc::clone(world), process, seen: 0, kept: Vec::new() })
 }
 
 fn start_application(world: &Arc<Simulated>, inner: &mut Inner, database: PathBuf) {

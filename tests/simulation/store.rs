@@ -18,6 +18,8 @@ pub(super) struct SeamStore {
     pub(super) process: usize,
     /// When the last sleep ended, commits were this many.
     pub(super) seen: u64,
+    /// What is kept until the process has ended.
+    pub(super) kept: Vec<(Badge, Option<Hold>)>,
 }
 
 impl SeamStore {
@@ -91,6 +93,10 @@ impl Store for SeamStore {
         self.with(|inner| inner.record.folded_us = inner.now_us);
         self.passed("fold");
         folded
+    }
+
+    fn outlast(&mut self, badge: Badge, hold: Option<Hold>) {
+        self.kept.push((badge, hold));
     }
 
     fn ring_wanted(&mut self, wanted: u64, workers: u32) {
