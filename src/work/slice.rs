@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Most rows of a batch.
-const BATCH_ROWS: usize = 500;
+const BATCH_ROWS: usize = 1_000;
 /// How long a batch runs before its rest is called back.
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// How long a finished run waits at most for company before it is settled.

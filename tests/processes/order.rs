@@ -9,7 +9,7 @@ use crate::installation::Installation;
 use std::collections::BTreeMap;
 
 /// Most rows of a batch.
-const BATCH_ROWS: usize = 500;
+const BATCH_ROWS: usize = 1_000;
 
 const WATCH: &str = "
     CREATE TABLE seen (at INTEGER PRIMARY KEY, entered INTEGER, partition INTEGER, priority INTEGER, id INTEGER);
