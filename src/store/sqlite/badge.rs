@@ -8,6 +8,7 @@ use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::store::{Badge, Body, Hold, Lock, WorkerInfo};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
@@ -199,21 +200,21 @@ fn forget(tx: &Transaction<'_>, incarnation: i64) -> Result<()> {
     Ok(())
 }
 
-/// The worker processes of this boot and pid namespace: of the living, descriptors that become readable when they end; of
-/// those that have ended without taking leave, their incarnations.
-pub(super) fn watch_all(conn: &Connection) -> Result<(Vec<OwnedFd>, Vec<i64>)> {
+/// Brings the watched worker processes up to date, those of this boot and pid namespace: `living` are descriptors, by
+/// incarnation, that become readable when they end. Answers the incarnations of those that have ended without taking leave.
+pub(super) fn watch_all(conn: &Connection, living: &mut BTreeMap<i64, OwnedFd>) -> Result<Vec<i64>> {
     let all = "SELECT incarnation, pid, pid_start FROM rowmill_worker WHERE boot = ?1 AND pid_space = ?2";
     let mut query = conn.prepare_cached(all)?;
     let rows = query.query_map(params![this_boot()?, pid_space()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
-    let (mut living, mut gone) = (Vec::new(), Vec::new());
+    let (mut before, mut gone) = (std::mem::take(living), Vec::new());
     for row in rows {
         let (incarnation, pid, pid_start) = row?;
-        match identity::watch(pid, Some(pid_start)) {
-            Some(process) => living.push(process),
+        match before.remove(&incarnation).or_else(|| identity::watch(pid, Some(pid_start))) {
+            Some(process) => drop(living.insert(incarnation, process)),
             None => gone.push(incarnation),
         }
     }
-    Ok((living, gone))
+    Ok(gone)
 }
 
 /// The living workers of other pid namespaces of this boot.

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, inotify};
 use rustix::io::Errno;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -59,8 +60,8 @@ pub(super) struct Bell {
 struct Lookout {
     _lock: File,
     events: OwnedFd,
-    /// The other workers: readable when they end, so that what they had in hand is seen to at once.
-    peers: Vec<OwnedFd>,
+    /// The workers, by incarnation: readable when they end, so that what they had in hand is seen to at once.
+    peers: BTreeMap<i64, OwnedFd>,
     peers_since: Option<Watch>,
     /// The dead of the last look, about whom the worker loop knows.
     gone: Vec<i64>,
@@ -210,7 +211,7 @@ impl Bell {
         // Read by the others, who would only look a second later if it could not be written.
         let _ = lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id()));
         self.other_lookout = None;
-        let (peers, gone, unseen) = (Vec::new(), Vec::new(), Vec::new());
+        let (peers, gone, unseen) = (BTreeMap::new(), Vec::new(), Vec::new());
         self.lookout = Some(Lookout { _lock: lock, events, peers, peers_since: None, gone, unseen });
         true
     }
@@ -229,12 +230,12 @@ impl Bell {
         if lookout.peers_since.is_some_and(|since| !since.left_of(LOOK).is_zero()) {
             return Ok(false);
         }
-        let (living, gone) = badge::watch_all(conn)?;
+        let gone = badge::watch_all(conn, &mut lookout.peers)?;
         let news = gone.iter().any(|incarnation| !lookout.gone.contains(incarnation));
         let unseen = badge::unseen(conn, run)?;
         let before = std::mem::replace(&mut lookout.unseen, unseen);
         let left = before.iter().any(|index| !lookout.unseen.contains(index));
-        (lookout.peers, lookout.gone) = (living, gone);
+        lookout.gone = gone;
         lookout.peers_since = Some(Watch::start());
         Ok(news || left)
     }
@@ -249,7 +250,7 @@ impl Bell {
         if let Some(other) = &self.other_lookout {
             ears.push((Ear::OtherLookout, PollFd::from_borrowed_fd(other.as_fd(), PollFlags::IN)));
         }
-        for peer in self.lookout.iter().flat_map(|lookout| &lookout.peers) {
+        for peer in self.lookout.iter().flat_map(|lookout| lookout.peers.values()) {
             ears.push((Ear::Peer, PollFd::from_borrowed_fd(peer.as_fd(), PollFlags::IN)));
         }
         if let Some(log) = log {

@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// A process, of this boot of this machine or of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +67,20 @@ pub(super) enum Fate {
     Unseen,
 }
 
-/// Tells pid namespaces apart: 0 when that cannot be told, as where /proc is another namespace's.
+/// Tells pid namespaces apart: 0 when that cannot be told, as where /proc is another namespace's. A process stays in its own,
+/// so once it is known it is not asked for again.
 pub(super) fn pid_space() -> i64 {
+    static KNOWN: AtomicI64 = AtomicI64::new(0);
+    let known = KNOWN.load(Ordering::Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let found = ask_pid_space();
+    KNOWN.store(found, Ordering::Relaxed);
+    found
+}
+
+fn ask_pid_space() -> i64 {
     let own = std::fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == &*std::process::id().to_string());
     if !own {
         return 0;
