@@ -3,13 +3,20 @@
 //! What would be found here: a task that begins after it was called back, one that runs in two places, a partition that waits
 //! for a long task, a child that outlives its timeout or its worker, and one that is not let finish.
 
-use crate::installation::{BOUND, alive, pause, statuses, terminate, within};
+use crate::installation::{BOUND, Installation, alive, pause, statuses, terminate, within};
 use crate::{error_of, lines_of, needs, plain, with_tokens};
 use rustix::io::ioctl_fionread;
 use std::time::Duration;
 
 /// Waits for a file, if it is the first task that says so.
 const HOLDS: &str = "if param == 'hold':\n    note('held', os.getpid())\n    await_file('go')";
+
+/// Waits until the rest is called back from the child that holds: its tokens are taken out of the pipe that is its
+/// descriptor 3.
+fn await_recall(here: &Installation) {
+    let tokens = std::fs::File::open(format!("/proc/{}/fd/3", here.read("held").trim())).unwrap();
+    within(BOUND, "the rest to be called back", || (ioctl_fionread(&tokens).unwrap() == 0).then_some(()));
+}
 
 #[test]
 fn a_worker_that_is_told_to_stop_finishes_what_had_begun_and_calls_the_rest_back() {
@@ -22,10 +29,7 @@ fn a_worker_that_is_told_to_stop_finishes_what_had_begun_and_calls_the_rest_back
     let mut worker = here.start(&["work", "--index", "0"]);
     within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
     terminate(worker.pid());
-    // Their tokens are taken back out of the pipe that is the child's descriptor 3.
-    let tokens = std::fs::File::open(format!("/proc/{}/fd/3", here.read("held").trim())).unwrap();
-    within(BOUND, "the rest to be called back", || (ioctl_fionread(&tokens).unwrap() == 0).then_some(()));
-    drop(tokens);
+    await_recall(&here);
     here.write("go", "");
     assert_eq!(worker.code(), Some(0));
     assert_eq!((here.read("begun").as_str(), here.done()), ("1\n", 1), "{}", here.log());
@@ -102,6 +106,27 @@ fn a_stream_that_does_not_end_when_there_is_no_more_is_ended() {
     here.run(&["drain"]).well();
     let pid = here.read("pid").trim().parse().unwrap();
     assert!(!alive(pid), "the worker is gone, and its stream with it");
+    here.await_silence();
+}
+
+/// The first ends when the worker has killed and reaped the others, which mind nothing else.
+#[test]
+fn streams_are_seen_off_side_by_side() {
+    let job = |name| format!("[[job]]\nname = '{name}'\nmode = 'stream'\ncommand = ['sh', 's.sh']\ngrace = '100ms'\n");
+    let here = crate::of(1, "[\"sh\", \"s.sh\"]", &format!("grace = '10s'\n{}{}", job("t"), job("u")));
+    here.write(
+        "s.sh",
+        "trap '' TERM\necho $$ > $ROWMILL_JOB\nread -r line\nid=${line#*:}\n\
+         echo \"{\\\"id\\\":${id%%,*},\\\"ok\\\":true}\"\n\
+         while [ $ROWMILL_JOB != s ]; do sleep 600; done\n\
+         cat\nwhile kill -0 $(cat t) || kill -0 $(cat u); do sleep 0.01; done 2> /dev/null\necho bye >> bye\n",
+    );
+    for name in ["s", "t", "u"] {
+        here.insert(1, name, "1");
+    }
+    here.run(&["drain"]).well();
+    assert_eq!(here.done(), 3, "{}", here.log());
+    assert_eq!(here.read("bye"), "bye\n", "the others were ended while it had its grace");
     here.await_silence();
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A worker has one child for each job with `mode = "stream"`. A task goes to its standard input as a line of JSON (`line`),
 //! and comes back as one from its standard output (`answer`); docs/stream.md is the protocol. `child` is the process and its
-//! pipes, `stint` the loop that feeds it with what a batch has for it, `hearing` takes in what it says, and `burial` is what
-//! becomes of its tasks when it has ended.
+//! pipes, `stint` the loop that feeds it with what a batch has for it, `hearing` takes in what it says, `farewell` has it end
+//! when there is no more, and `burial` is what becomes of its tasks when it has ended.
 //!
 //! A child works on one task at a time: it answers in the order in which it was given them, so the first that is not answered
 //! is the one that it runs. Several may be in flight, so that it needs not wait for the next. Then each comes with a token, a
@@ -18,6 +18,7 @@ mod answer;
 mod base64;
 mod burial;
 mod child;
+mod farewell;
 mod hearing;
 mod line;
 mod stint;
@@ -32,6 +33,7 @@ use crate::work::job::Handler;
 use crate::work::runner::{Tools, log_output};
 use burial::Left;
 use child::Child;
+use farewell::see_off;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use stint::{Over, Stint};
@@ -151,17 +153,14 @@ impl Streams {
         true
     }
 
-    /// Ends all children: their standard input is closed, and those that have not ended after their job's grace get TERM,
-    /// then KILL. Being told to break off goes on to TERM at once.
+    /// Ends all children, side by side: their standard input is closed, and those that have not ended after their job's
+    /// grace get TERM, then KILL. Being told to break off goes on to TERM at once.
     pub(in crate::work) fn end(mut self, desk: &Desk, tools: &Tools) {
-        for place in self.0.values_mut() {
-            place.child.iter_mut().for_each(Child::close);
-        }
-        for (job, place) in self.0 {
-            if let Some((child, duty)) = place.child.zip(Duty::of(&job, desk, tools)) {
-                Stint::new(duty, child).see_off();
-            }
-        }
+        let stints = self.0.iter_mut().filter_map(|(job, place)| {
+            let duty = Duty::of(job, desk, tools)?;
+            Some(Stint::new(duty, place.child.take()?))
+        });
+        see_off(stints.collect());
     }
 }
 
@@ -174,7 +173,7 @@ impl Place {
                 let left = Stint::new(*duty, child).bury();
                 self.lost(duty, left);
             } else if child.is_spent(duty.stream, 0) {
-                Stint::new(*duty, child).see_off();
+                see_off(vec![Stint::new(*duty, child)]);
             } else {
                 return Ok(child);
             }

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -130,23 +130,17 @@ impl<'a> Stint<'a> {
         }
     }
 
-    /// Has a child end to which no more tasks are given.
-    pub(super) fn see_off(mut self) {
+    /// Tells a child that there is no more: from now on it has its job's grace to end.
+    pub(super) fn tell(&mut self) {
         self.child.close();
         self.called_back = true;
         self.course = Course::begin(Some(self.duty.policy.grace_ms), self.duty.policy.grace_ms);
-        loop {
-            match self.wait() {
-                Ok(ready) if !ready.ended && self.wrong.is_none() => {
-                    self.serve(&ready);
-                    self.keep_deadlines(ready.abandoned, &mut VecDeque::new());
-                }
-                _ => break,
-            }
-        }
-        let job = self.duty.job.to_string();
-        let left = self.bury();
-        log::debug!("the stream of the job `{job}` was ended: {}", left.why);
+    }
+
+    /// Deals with what has happened to a child that was told.
+    pub(super) fn attend_to(&mut self, ready: &Ready) {
+        self.serve(ready);
+        self.keep_deadlines(ready.abandoned, &mut VecDeque::new());
     }
 
     /// The child, when it has nothing in hand.
@@ -223,13 +217,21 @@ impl<'a> Stint<'a> {
     }
 
     fn wait(&self) -> Result<Ready, Errno> {
-        let mut ready = Ready::default();
+        let (mut ready, mut watched) = (Ready::default(), Vec::with_capacity(6));
+        let left = self.watch(&mut ready, &mut watched);
+        wait_for(watched, left)?;
+        Ok(ready)
+    }
+
+    /// Adds what can happen to what is watched, to be noted in `ready`; and how long it can be waited for.
+    pub(super) fn watch<'s>(&'s self, ready: &'s mut Ready, watched: &mut Vec<Watched<'s>>) -> Option<Duration> {
         let desk = self.duty.desk;
         let child = &self.child;
         let running = self.course.is_running();
         // While it has plenty to do, its answers are not fetched one by one.
         let naps = self.busy && running && self.hand.len() > (self.duty.stream.in_flight / 2).max(PLENTY);
-        let watched = [
+        ready.stdout = naps;
+        let all = [
             (child.hungry(), PollFlags::OUT, &mut ready.stdin),
             (child.stdout.as_ref().filter(|_| !naps).map(AsFd::as_fd), PollFlags::IN, &mut ready.stdout),
             (child.stderr.as_ref().map(AsFd::as_fd), PollFlags::IN, &mut ready.stderr),
@@ -238,25 +240,9 @@ impl<'a> Stint<'a> {
             (running.then_some(desk.abandon()), PollFlags::IN, &mut ready.abandoned),
             ((!self.called_back).then_some(desk.recall()), PollFlags::IN, &mut ready.recall),
         ];
-        let (mut fds, mut answers) = (Vec::with_capacity(watched.len()), Vec::with_capacity(watched.len()));
-        for (fd, flags, answer) in watched {
-            if let Some(fd) = fd {
-                fds.push(PollFd::from_borrowed_fd(fd, flags));
-                answers.push(answer);
-            }
-        }
+        watched.extend(all.into_iter().filter_map(|(fd, flags, noted)| Some((fd?, flags, noted))));
         let mute = self.mute.filter(|_| running).map(|since| since.left_of(ENDS_WITHIN));
-        let left = [self.course.left(), mute, naps.then_some(NAP)].into_iter().flatten().min();
-        match poll(&mut fds, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Ready::default()),
-            Err(e) => return Err(e),
-        }
-        for (fd, answer) in fds.iter().zip(answers) {
-            *answer = !fd.revents().is_empty();
-        }
-        ready.stdout |= naps;
-        Ok(ready)
+        [self.course.left(), mute, naps.then_some(NAP)].into_iter().flatten().min()
     }
 
     fn serve(&mut self, ready: &Ready) {
@@ -267,13 +253,30 @@ impl<'a> Stint<'a> {
     }
 }
 
+/// A descriptor, what is waited for there, and where it is noted that it has come.
+pub(super) type Watched<'a> = (BorrowedFd<'a>, PollFlags, &'a mut bool);
+
+/// Waits for the first of what is watched, at most for so long.
+pub(super) fn wait_for(watched: Vec<Watched<'_>>, left: Option<Duration>) -> Result<(), Errno> {
+    let mut fds: Vec<_> = watched.iter().map(|(fd, flags, _)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+    match poll(&mut fds, left.and_then(|left| Timespec::try_from(left).ok()).as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    for (fd, (_, _, noted)) in fds.iter().zip(watched) {
+        *noted = !fd.revents().is_empty();
+    }
+    Ok(())
+}
+
 /// What a wait has found.
 #[derive(Default)]
-struct Ready {
+pub(super) struct Ready {
     stdin: bool,
     stdout: bool,
     stderr: bool,
-    ended: bool,
+    pub(super) ended: bool,
     abandoned: bool,
     recall: bool,
 }
