@@ -206,12 +206,13 @@ impl Desk {
         state.unsettled.get_or_insert_with(Watch::start);
     }
 
-    /// Waits until settlements are not overdue, or what has not begun is called back.
-    pub(super) fn await_settled(&self) {
+    /// Waits until settlements are not overdue; `false` when what has not begun is called back.
+    pub(super) fn await_settled(&self) -> bool {
         let mut state = self.state();
         while !state.called_back && state.unsettled.is_some_and(|since| since.elapsed() > OVERDUE) {
             state = self.settled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        !state.called_back
     }
 
     /// Takes tasks out of a stream's hands that it has not begun.

@@ -131,6 +131,25 @@ fn streams_are_seen_off_side_by_side() {
 }
 
 #[test]
+fn nothing_is_started_for_tasks_that_are_called_back() {
+    if !needs::tool("python3") {
+        return;
+    }
+    let here = with_tokens(1, 16, "max_attempts = 1", &format!("{HOLDS}\n    os.kill(os.getpid(), 9)"));
+    here.write("s.py", &format!("open('started', 'a').write('one\\n')\n{}", here.read("s.py")));
+    here.insert(1, "s", "\"hold\"");
+    here.insert(40, "s", "1");
+    let mut worker = here.start(&["work", "--index", "0"]);
+    within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
+    terminate(worker.pid());
+    await_recall(&here);
+    here.write("go", "");
+    assert_eq!(worker.code(), Some(0));
+    assert_eq!(here.truth(), statuses([("dead", 1), ("ready", 40)]), "{}", here.log());
+    assert_eq!(here.read("started"), "one\n", "there is nothing to do for another one");
+}
+
+#[test]
 fn an_idle_stream_costs_a_worker_nothing() {
     let here = plain(1, "", "ok");
     here.insert(1, "s", "1");

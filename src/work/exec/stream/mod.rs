@@ -128,6 +128,10 @@ impl Streams {
         let Some(duty) = Duty::of(&job, desk, tools) else { return true };
         let place = self.0.entry(job.clone()).or_default();
         while tasks.front().is_some_and(|task| task.job == job) {
+            // Before a child is had, since that may start one.
+            if !duty.desk.await_settled() {
+                return false;
+            }
             let child = match place.child(&duty) {
                 Ok(child) => child,
                 Err(ending) => {

@@ -107,11 +107,10 @@ impl<'a> Stint<'a> {
                 let handed = self.hand_out(tasks);
                 if self.hand.is_empty() {
                     match handed {
-                        Handed::CalledBack => return Over::CalledBack(self.leave()),
-                        Handed::NotNow => self.duty.desk.await_settled(),
                         Handed::Given => return Over::Done(self.leave()),
+                        Handed::NotNow if self.duty.desk.await_settled() => continue,
+                        Handed::NotNow | Handed::CalledBack => return Over::CalledBack(self.leave()),
                     }
-                    continue;
                 }
             }
             let Ok(ready) = self.wait() else {
