@@ -78,6 +78,27 @@ fn what_is_no_answer_is_logged_and_bounded() {
     assert!(here.log().len() < 300_000);
 }
 
+/// It writes the rest of its line when the beginning was read, in more bytes than are kept of output without an end.
+#[test]
+fn the_rest_of_a_long_line_of_output_is_no_answer() {
+    if !needs::tool("python3") {
+        return;
+    }
+    let here = crate::of(1, "[\"python3\", \"s.py\"]", "max_attempts = 1");
+    here.write(
+        "s.py",
+        "import fcntl, json, os, sys, termios, time\n\
+         def say(text):\n    os.write(1, text)\n    \
+         while any(fcntl.ioctl(1, termios.FIONREAD, bytes(4))): time.sleep(0.002)\n\
+         for line in sys.stdin:\n    \
+         say(b'x' * 65536)\n    say(b'x')\n    say(b'{\"id\":99,\"ok\":true}\\n')\n    \
+         say(b'{\"id\":%d,\"ok\":true}\\n' % json.loads(line)['id'])\n",
+    );
+    here.insert(2, "s", "1");
+    assert_eq!(here.run(&["drain"]).code, Some(0), "{}", here.log());
+    assert_eq!(here.lines("from=stdout x{\"id\":99,\"ok\":true}"), 2, "{}", here.log());
+}
+
 #[test]
 fn a_stream_that_takes_no_tokens_though_it_should_is_told_so() {
     let here = plain(1, "in_flight = 8\nmax_attempts = 1", "ok");

@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits. What does not fit into the pipe to its standard input is kept until it does.
 
+use super::parts::Parts;
 use super::{Duty, Stream};
 use crate::clock::Watch;
 use crate::error::Error;
@@ -35,8 +36,8 @@ pub(super) struct Child {
     /// What is to be written to its standard input, and how much of that was.
     unsent: Vec<u8>,
     sent: usize,
-    /// What it has written to its standard output, as far as that is no line yet.
-    pub(super) said: Vec<u8>,
+    /// What it has written to its standard output, as far as that is not understood yet.
+    pub(super) said: Parts,
     /// Lines that it was given, and of these, those that it has read for sure.
     given: u64,
     read: u64,
@@ -85,7 +86,7 @@ impl Child {
             tokens,
             unsent: Vec::new(),
             sent: 0,
-            said: Vec::new(),
+            said: Parts::default(),
             given: 0,
             read: 0,
             served: 0,

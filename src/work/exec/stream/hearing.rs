@@ -4,6 +4,7 @@
 //! since nobody knows what it is doing.
 
 use super::answer::{self, Answer, Said};
+use super::parts::{LONGEST_ANSWER, Part};
 use super::stint::Stint;
 use crate::clock::Watch;
 use crate::task::{Cause, Ending, Outcome};
@@ -15,12 +16,8 @@ use std::os::fd::OwnedFd;
 
 /// How much is read at once.
 pub(super) const CHUNK: usize = 64 * 1024;
-/// The longest answer, in bytes: the longest result with every byte of it escaped.
-const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 /// How much is read of one pipe after the child's end.
 const TURN: usize = 2 * LONGEST_ANSWER;
-/// Output without line ends is passed on in pieces of this.
-const PIECE: usize = 64 * 1024;
 /// Of so many answers it is remembered that they were given.
 const REMEMBERED: usize = 64;
 
@@ -34,7 +31,7 @@ impl Stint<'_> {
             self.lines.take(true, &errors);
         }
         if stdout {
-            read_some(&mut self.child.stdout, &mut self.chunk, &mut self.child.said, CHUNK);
+            read_some(&mut self.child.stdout, &mut self.chunk, self.child.said.buffer(), CHUNK);
             self.understand();
             if self.child.stdout.is_none() {
                 self.mute.get_or_insert_with(Watch::start);
@@ -44,34 +41,30 @@ impl Stint<'_> {
 
     /// The same for all that is left in the pipes of a child that has ended.
     pub(super) fn read_the_rest(&mut self) {
-        read_some(&mut self.child.stdout, &mut self.chunk, &mut self.child.said, TURN);
+        read_some(&mut self.child.stdout, &mut self.chunk, self.child.said.buffer(), TURN);
         let mut errors = Vec::new();
         read_some(&mut self.child.stderr, &mut self.chunk, &mut errors, TURN);
         self.lines.take(true, &errors);
         self.understand();
-        let rest = std::mem::take(&mut self.child.said);
-        self.lines.take(false, &rest);
+        self.lines.take(false, self.child.said.rest());
     }
 
-    /// Takes the whole lines out of what the child has said.
+    /// Takes what can be understood out of what the child has said.
     fn understand(&mut self) {
-        let said = std::mem::take(&mut self.child.said);
+        let mut said = std::mem::take(&mut self.child.said);
         // Tokens are only taken, so of those that are there now none was when these lines were written.
-        let taken = if self.duty.tokens() { self.hand.len().saturating_sub(self.child.untaken()) } else { usize::MAX };
-        let (mut from, mut begun) = (0, taken);
-        while let Some(length) = said[from..].iter().position(|byte| *byte == b'\n') {
-            self.understand_line(&said[from..from + length], &mut begun);
-            from += length + 1;
+        let mut begun =
+            if self.duty.tokens() { self.hand.len().saturating_sub(self.child.untaken()) } else { usize::MAX };
+        while let Some(part) = said.next() {
+            match part {
+                Part::Line(line) => self.understand_line(line, &mut begun),
+                Part::Piece(piece) => self.lines.take(false, piece),
+                Part::TooLong => {
+                    self.wrong.get_or_insert_with(|| format!("an answer of it is longer than {LONGEST_ANSWER} bytes"));
+                }
+            }
         }
-        let rest = &said[from..];
-        let is_object = rest.trim_ascii_start().starts_with(b"{");
-        if is_object && rest.len() > LONGEST_ANSWER {
-            self.wrong.get_or_insert_with(|| format!("an answer of it is longer than {LONGEST_ANSWER} bytes"));
-        } else if !is_object && rest.len() > PIECE {
-            self.lines.take(false, rest);
-        } else {
-            self.child.said = rest.to_vec();
-        }
+        self.child.said = said;
         self.put();
     }
 

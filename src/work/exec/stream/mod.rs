@@ -2,8 +2,8 @@
 //!
 //! A worker has one child for each job with `mode = "stream"`. A task goes to its standard input as a line of JSON (`line`),
 //! and comes back as one from its standard output (`answer`); docs/stream.md is the protocol. `child` is the process and its
-//! pipes, `stint` the loop that feeds it with what a batch has for it, `hearing` takes in what it says, `farewell` has it end
-//! when there is no more, and `burial` is what becomes of its tasks when it has ended.
+//! pipes, `stint` the loop that feeds it with what a batch has for it, `hearing` takes in what it says (`parts` cuts it
+//! up), `farewell` has it end when there is no more, and `burial` is what becomes of its tasks when it has ended.
 //!
 //! A child works on one task at a time: it answers in the order in which it was given them, so the first that is not answered
 //! is the one that it runs. Several may be in flight, so that it needs not wait for the next. Then each comes with a token, a
@@ -21,6 +21,7 @@ mod child;
 mod farewell;
 mod hearing;
 mod line;
+mod parts;
 mod stint;
 
 use crate::clock::Watch;
