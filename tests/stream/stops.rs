@@ -150,6 +150,16 @@ fn nothing_is_started_for_tasks_that_are_called_back() {
 }
 
 #[test]
+fn a_stream_that_closes_its_output_when_there_is_no_more_may_finish_what_it_does() {
+    let here = plain(1, "grace = '60s'", "ok");
+    // Far longer than one has that closes its output while it has a task.
+    here.write("s.sh", &here.read("s.sh").replace("echo bye", "exec >&-\nsleep 2\necho bye"));
+    here.insert(1, "s", "1");
+    here.run(&["drain"]).well();
+    assert_eq!((here.done(), here.read("bye").as_str()), (1, "bye\n"), "{}", here.log());
+}
+
+#[test]
 fn an_idle_stream_costs_a_worker_nothing() {
     let here = plain(1, "", "ok");
     here.insert(1, "s", "1");

@@ -213,4 +213,9 @@ impl Child {
         self.stdin = None;
         self.tokens = None;
     }
+
+    /// Whether it was told that there is no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.stdin.is_none()
+    }
 }

@@ -33,7 +33,8 @@ impl Stint<'_> {
         if stdout {
             read_some(&mut self.child.stdout, &mut self.chunk, self.child.said.buffer(), CHUNK);
             self.understand();
-            if self.child.stdout.is_none() {
+            // One that was told that there is no more has nothing to answer.
+            if self.child.stdout.is_none() && !self.child.is_closed() {
                 self.mute.get_or_insert_with(Watch::start);
             }
         }

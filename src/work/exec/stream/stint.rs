@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// How many bytes of lines are handed out at once.
 const LINES: usize = 64 * 1024;
-/// How long a child has to end after it has closed its standard input or output.
+/// How long a child that may be given tasks has to end after it has closed its standard input or output.
 const ENDS_WITHIN: Duration = Duration::from_millis(500);
 /// With no more than this in hand, a child's answers are waited for.
 const PLENTY: usize = 4;
