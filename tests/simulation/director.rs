@@ -1,8 +1,8 @@
 //! What happens besides work: processes are started, killed and frozen, the clock jumps, people and applications come.
 //!
 //! A run has a storm and then a calm. In the storm misfortunes strike as the seed says. In the calm nothing strikes any
-//! more, ticks come as cron would call them, and everything that was asked for has to come to its end. After a stormy storm
-//! that is made short: most of what can go wrong goes wrong while something strikes.
+//! more, ticks come as cron would call them, and everything that was asked for has to come to its end. After most
+//! storms that is made short: most of what can go wrong goes wrong while something strikes.
 
 use super::application;
 use super::arena::{Arena, Lent, Lines};
@@ -40,15 +40,17 @@ pub(super) struct Weather {
     lines: Arc<Lines>,
     /// Misfortunes strike; otherwise only death by the tasks' own doing.
     pub(super) stormy: bool,
+    /// The calm is short.
+    hurries: bool,
     scheduling: Scheduling,
     /// Workers that were started, and how they are told to stop.
     stops: Mutex<Vec<(usize, Stop)>>,
 }
 
 impl Weather {
-    pub(super) fn new(arena: &Arena, stormy: bool, scheduling: Scheduling) -> Weather {
+    pub(super) fn new(arena: &Arena, stormy: bool, hurries: bool, scheduling: Scheduling) -> Weather {
         let lines = Arc::clone(&arena.lines);
-        Weather { folder: arena.folder().to_path_buf(), lines, stormy, scheduling, stops: Mutex::default() }
+        Weather { folder: arena.folder().to_path_buf(), lines, stormy, hurries, scheduling, stops: Mutex::default() }
     }
 
     fn database(&self) -> PathBuf {
@@ -73,7 +75,7 @@ impl Director for Weather {
         self.wake_at_the_worst_moment(inner);
         if inner.calm_since.is_none() && inner.turns >= STORM_TURNS {
             inner.calm_since = Some(inner.turns);
-            inner.hurries = self.stormy;
+            inner.hurries = self.hurries;
             inner.thaw_all();
             // Whatever the clock did, every time that was asked for comes.
             world.clock.set(BEGIN_MS + 30 * 24 * 3_600_000);

@@ -1,4 +1,4 @@
-//! The real store, with a seam before and, in the storm, after each verb, and the world in the place of sleep, bells and file times.
+//! The real store, with a seam before and, but in a short calm, after each verb, and the world in the place of sleep, bells and file times.
 
 use super::arena::Lent;
 use super::record::Fetched;
@@ -27,9 +27,9 @@ impl SeamStore {
         act(&mut self.world.inner())
     }
 
-    /// The seam after a verb. In the calm nothing strikes any more: the seam before the next one will do.
+    /// The seam after a verb. In a short calm the one before the next will do.
     fn passed(&self, verb: &'static str) {
-        if self.with(|inner| inner.calm_since.is_none()) {
+        if self.with(|inner| !inner.hurries) {
             world::pass(verb);
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn process_of(number: i64) -> usize {
 }
 
 /// A run that takes more turns than this after the misfortunes have ended does not come to rest.
-const MOST_TURNS: u64 = 35_000;
+const MOST_TURNS: u64 = 60_000;
 
 /// While nobody can go on, time passes in steps of this.
 const STRIDE_US: u64 = 50_000;

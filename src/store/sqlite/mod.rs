@@ -196,7 +196,8 @@ impl Store for Sqlite {
 
     fn outlast(&mut self, badge: Badge, hold: Option<Hold>) {
         // The kernel gives their locks back, after the last thread.
-        std::mem::forget((badge, hold));
+        let moved = self.moved.remove(&badge.incarnation);
+        std::mem::forget((badge, hold, moved));
     }
 
     fn is_there(&mut self) -> Result<()> {

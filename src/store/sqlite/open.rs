@@ -207,9 +207,17 @@ fn set_up(conn: &Connection, durability: Durability) -> Result<()> {
     Ok(())
 }
 
-/// Another connection to a database that is open, with its triggers off.
-pub(super) fn without_triggers(file: &Path, durability: Durability) -> Result<Connection> {
+/// Another connection to a database that is open, with its triggers off. What lies at its path is looked at again after it was
+/// opened, and before anything of it is read: in a file that was put there meanwhile nothing is done, and its log is nobody's
+/// affair here.
+pub(super) fn without_triggers(file: &Path, durability: Durability, presence: &Presence) -> Result<Connection> {
     let conn = connect(file, OpenFlags::empty())?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    presence.check()?;
+    if conn.is_readonly("main")? {
+        return Err(Error::try_again("the database cannot be written to just now").hint("who may write to its file?"));
+    }
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     set_up(&conn, durability)?;

@@ -1,5 +1,6 @@
 //! What is particular to SQLite: locks, the epoch, the triggers as applications meet them.
 
+mod bare;
 mod claims;
 mod company;
 mod costs;

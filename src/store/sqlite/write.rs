@@ -8,7 +8,7 @@ use super::gate::Turn;
 use super::pins::{self, Pinned};
 use super::{Sqlite, open, pulse, relog};
 use crate::clock::{Watch, world};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -114,18 +114,36 @@ impl Sqlite {
 
     /// The same without triggers, for a body that keeps what they keep. Never where foreign SQL runs: it would go unguarded.
     pub(super) fn write_without_triggers<T>(&mut self, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.open_bare()?;
         self.write_by(Triggers::Off, body)
+    }
+
+    /// Opens the connection without triggers, if there is none yet.
+    fn open_bare(&mut self) -> Result<()> {
+        if self.bare.is_none() {
+            self.presence.check()?;
+            self.bare = Some(open::without_triggers(&self.file, self.durability, &self.presence)?);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a connection without triggers now. It may not be had for a while.
+    pub(super) fn has_bare(&mut self) -> Result<bool> {
+        match self.open_bare() {
+            Err(e) if e.kind() == Kind::TryAgain => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
     fn write_by<T>(&mut self, triggers: Triggers, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
         let turn = self.gate.take()?;
-        let conn = match (triggers, &mut self.bare) {
-            (Triggers::On, _) => &mut self.conn,
-            (Triggers::Off, Some(bare)) => bare,
-            (Triggers::Off, none) => none.insert(open::without_triggers(&self.file, self.durability)?),
-        };
-        // After it was opened: what lies at its path now is what it has open.
         self.presence.check()?;
+        let conn = match triggers {
+            Triggers::On => &mut self.conn,
+            Triggers::Off => {
+                self.bare.as_mut().ok_or_else(|| Error::failed("there is no connection without triggers"))?
+            }
+        };
         // Waiting for a lock elsewhere means nothing: processes of ours that begin find each other's recovery in their way.
         let _ = pulse::found_locked();
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
