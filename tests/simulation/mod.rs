@@ -113,7 +113,8 @@ fn for_all<T: Send>(seeds: Range<u64>, body: impl Fn(&mut Arena, u64) -> (T, boo
             all.push((seed, one));
         }
     };
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    // A run hands its turns from thread to thread, and its processor waits a little each time: another run has that.
+    let threads = 2 * std::thread::available_parallelism().map_or(2, usize::from);
     let mut all: Vec<(u64, T)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
