@@ -73,7 +73,7 @@ fn run(arena: &mut Arena, seed: u64, breaks: &[&'static str]) -> Seen {
         _ => Scheduling::Both,
     };
     let stormy = !seed.is_multiple_of(8);
-    let weather = Weather::new(arena, stormy, stormy && !(seed / 2).is_multiple_of(4), scheduling);
+    let weather = Weather::new(arena, stormy, stormy && !(seed / 7).is_multiple_of(4), scheduling);
     let world = Simulated::new(seed, breaks, Box::new(weather), record);
     let outcome = world.run();
     let mut inner = world.inner();
