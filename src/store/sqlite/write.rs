@@ -8,7 +8,7 @@ use super::gate::Turn;
 use super::pins::{self, Pinned};
 use super::{Sqlite, open, pulse, relog};
 use crate::clock::{Watch, world};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::store::Durability;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -125,14 +125,6 @@ impl Sqlite {
             self.bare = Some(open::without_triggers(&self.file, self.durability, &self.presence)?);
         }
         Ok(())
-    }
-
-    /// Whether there is a connection without triggers now. It may not be had for a while.
-    pub(super) fn has_bare(&mut self) -> Result<bool> {
-        match self.open_bare() {
-            Err(e) if e.kind() == Kind::TryAgain => Ok(false),
-            other => other.map(|()| true),
-        }
     }
 
     fn write_by<T>(&mut self, triggers: Triggers, body: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
