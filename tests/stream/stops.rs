@@ -18,20 +18,26 @@ fn await_recall(here: &Installation) {
     within(BOUND, "the rest to be called back", || (ioctl_fionread(&tokens).unwrap() == 0).then_some(()));
 }
 
+/// Tells the only worker to stop while the first of 41 tasks runs and others are in flight; that one goes on when they are
+/// called back.
+fn stop_while_the_first_is_held(here: &Installation) {
+    here.insert(1, "s", "\"hold\"");
+    here.insert(40, "s", "1");
+    let mut worker = here.start(&["work", "--index", "0"]);
+    within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
+    terminate(worker.pid());
+    await_recall(here);
+    here.write("go", "");
+    assert_eq!(worker.code(), Some(0));
+}
+
 #[test]
 fn a_worker_that_is_told_to_stop_finishes_what_had_begun_and_calls_the_rest_back() {
     if !needs::tool("python3") {
         return;
     }
     let here = with_tokens(1, 16, "", HOLDS);
-    here.insert(1, "s", "\"hold\"");
-    here.insert(40, "s", "1");
-    let mut worker = here.start(&["work", "--index", "0"]);
-    within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
-    terminate(worker.pid());
-    await_recall(&here);
-    here.write("go", "");
-    assert_eq!(worker.code(), Some(0));
+    stop_while_the_first_is_held(&here);
     assert_eq!((here.read("begun").as_str(), here.done()), ("1\n", 1), "{}", here.log());
     assert_eq!(here.truth(), statuses([("done", 1), ("ready", 40)]));
     assert_eq!(here.read("bye"), "bye\n", "its standard input was closed, and it was let finish");
@@ -137,14 +143,7 @@ fn nothing_is_started_for_tasks_that_are_called_back() {
     }
     let here = with_tokens(1, 16, "max_attempts = 1", &format!("{HOLDS}\n    os.kill(os.getpid(), 9)"));
     here.write("s.py", &format!("open('started', 'a').write('one\\n')\n{}", here.read("s.py")));
-    here.insert(1, "s", "\"hold\"");
-    here.insert(40, "s", "1");
-    let mut worker = here.start(&["work", "--index", "0"]);
-    within(BOUND, "the first task to begin", || (!here.read("held").is_empty()).then_some(()));
-    terminate(worker.pid());
-    await_recall(&here);
-    here.write("go", "");
-    assert_eq!(worker.code(), Some(0));
+    stop_while_the_first_is_held(&here);
     assert_eq!(here.truth(), statuses([("dead", 1), ("ready", 40)]), "{}", here.log());
     assert_eq!(here.read("started"), "one\n", "there is nothing to do for another one");
 }
